@@ -1,0 +1,3 @@
+"""Allod: private LLMs on Kubernetes, held outright."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,35 @@
+"""What a reconcile is going to do, as data: tests read it, `allod plan` prints it, `reconcile/apply.py` carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from allod.domain.manifest import Manifest, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One sentence in `kubectl describe`: a step that was taken, never the mere fact of a reconcile."""
+
+    reason: str
+    """CamelCase, at most 128 characters."""
+    message: str
+    """A sentence for a person, with the numbers that decided; at most 1,024 characters."""
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that one reconcile wants. Carrying it out twice changes nothing the second time."""
+
+    objects: tuple[Manifest, ...] = ()
+    """Children as they should be, in the order of applying. Those that already are so are not sent."""
+    delete: tuple[Ref, ...] = ()
+    """Children that must go, after `objects` were applied. Absent ones are no error."""
+    status: Manifest | None = None
+    """The whole new status. Not written when it equals the one that was read. None: leave it alone."""
+    events: tuple[Event, ...] = ()
+    requeue_after: timedelta | None = None
+    """Look again after this long even if nothing happens: a deadline is near. None: the usual resync is enough."""

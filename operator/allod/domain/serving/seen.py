@@ -1,0 +1,68 @@
+"""Everything that a decision about one ModelDeployment may use: read by `reconcile/`, frozen, and never more than this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from allod.api.modeldeployment import ModelDeployment
+    from allod.domain.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the person who installed the operator chose once, for every model. Filled from the chart's values."""
+
+    vllm_image: str
+    """Engine image of `engine.type: vLLM` on GPUs when the spec names none."""
+    vllm_cpu_image: str
+    """The same for a vLLM that reserves no GPU."""
+    llamacpp_image: str
+    inspect_image: str
+    """The operator's own image: its `allod inspect` reads a mounted model before the engine starts."""
+    cluster_domain: str = "cluster.local"
+    operator_namespace: str = "allod-system"
+    """Where the operator runs: NetworkPolicies let it read the engines' metrics from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another ModelDeployment of the same namespace: enough to see that two models claim one name."""
+
+    name: str
+    served_names: frozenset[str]
+    """`servedName` (or the object's name) and all aliases."""
+    created: str
+    """creationTimestamp, RFC 3339: the older one keeps a name that two claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFigures:
+    """What the engine itself says of its memory once it runs, read from its metrics page."""
+
+    kv_cache_tokens: int
+    max_concurrency: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One ModelDeployment and its world at one moment."""
+
+    model: ModelDeployment
+    status: Mapping[str, Any]
+    """`status` as it was read; empty on a new object."""
+    children: tuple[Manifest, ...]
+    """Every object of ours that this ModelDeployment owns by ownerReference (ControllerRevisions, StatefulSets, Services, ...); no pods."""
+    pods: tuple[Manifest, ...]
+    """Pods of its StatefulSets, terminating ones included."""
+    defaults: Defaults
+    neighbours: tuple[Neighbour, ...] = ()
+    apis: frozenset[str] = frozenset()
+    """Optional API groups that this cluster serves now, as `group/version/Kind`: monitoring.coreos.com/v1/PodMonitor, ..."""
+    figures: Mapping[str, EngineFigures] = field(default_factory=dict)
+    """By revision hash; only engines that were ready and answered."""
+    events: tuple[Manifest, ...] = ()
+    """Warning events about the StatefulSets of this model (a refused pod never becomes a pod: quota, policy, admission)."""
