@@ -1,0 +1,3 @@
+from rungs.ladder import main
+
+raise SystemExit(main())

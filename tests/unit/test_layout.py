@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 400
+
+
+def tracked(pattern: str) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603, S607 - a fixed command of the checkout's own tool
+    return [path for line in listed.stdout.splitlines() if (path := ROOT / line).exists() and not path.is_symlink()]
+
+
+def test_the_source_root_holds_one_package_and_never_shadows_the_standard_library() -> None:
+    """An __init__.py in operator/ makes `python -m pytest`, `python -m pip` and every program in this folder die on `import operator`."""
+    assert sorted(path.name for path in (ROOT / "operator").iterdir()) == ["allod"]
+    assert not (ROOT / "operator.py").exists()
+    assert not (ROOT / "operator" / "allod" / "operator.py").exists(), "kopf puts a module's folder on sys.path"
+    found = subprocess.run([sys.executable, "-c", "import operator; print(operator.eq)"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+    assert found.returncode == 0, found.stderr
+
+
+def test_no_python_file_is_too_long_to_be_one_noun() -> None:
+    assert [str(path) for path in tracked("*.py") if len(path.read_text().splitlines()) > LONGEST] == []
+
+
+@pytest.mark.parametrize("name", ["utils", "helpers", "common", "manager", "misc"])
+def test_no_module_is_a_drawer_for_anything(name: str) -> None:
+    assert [str(path) for path in tracked("*.py") if path.stem == name] == []
