@@ -75,7 +75,10 @@ def main() -> int:
         try:
             times[rung.name] = climb(rung)
         except subprocess.CalledProcessError as failure:
-            print(f"\n== {rung.name} failed: {' '.join(failure.cmd)} ended with {failure.returncode}. Again: make test-{rung.name}", file=sys.stderr)
+            print(
+                f"\n== {rung.name} failed: {' '.join(failure.cmd)} ended with {failure.returncode}. Again: make test-{rung.name}",
+                file=sys.stderr,
+            )
             return 1
     print(report(times), flush=True)
     if asked.json:
