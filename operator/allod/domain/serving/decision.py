@@ -1,0 +1,32 @@
+"""What is to become of one ModelDeployment, before any manifest is written for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from allod.domain.manifest import Manifest
+    from allod.domain.plan import Event
+    from allod.domain.serving.revision import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of `decide`: `render/serving/plan.py` turns it into manifests and deletes."""
+
+    revisions: tuple[Revision, ...] = ()
+    """Every revision that stays remembered, oldest first; one whose `statefulset` is None is new and still to be rendered."""
+    allocation: Mapping[str, int] = field(default_factory=dict)
+    """Pods per revision hash. A revision that is absent here has no StatefulSet (any more)."""
+    route: str | None = None
+    """Hash of the revision that the stable Service points at. None: there is no Service yet, for there was never a revision."""
+    hands_off: bool = False
+    """`spec.suspend`, or the object is being deleted: report, and touch nothing."""
+    status: Manifest | None = None
+    """The whole new status; None leaves it alone."""
+    events: tuple[Event, ...] = ()
+    requeue_after: timedelta | None = None

@@ -1,0 +1,109 @@
+"""A revision: one exact way to run a model, and the ControllerRevision that remembers it.
+
+Two specs make the same revision when their pods would be the same. What only changes how many pods there are, who may
+reach them or who watches them is left out, and so is the operator's own version: an upgrade never restarts a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from allod.domain.names import REVISION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from allod.api.modeldeployment import ModelDeploymentSpec
+    from allod.domain.manifest import Manifest
+
+NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend"})
+"""Fields of the spec that no pod is made of. A later field that changes no pod belongs here: else it would restart every model that sets it."""
+
+HASH_LENGTH = 8
+SHOWN_CHANGES = 4
+"""In the one sentence of an event; the whole snapshot stands in the ControllerRevision."""
+SHOWN_VALUE = 48
+PRIVATE = ("engine.env", "podTemplate")
+"""Where a value may be a secret that someone wrote in the clear: an event names the field and not the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What is run, and as what it was rendered when it was new."""
+
+    hash: str
+    """8 hex digits; the name of the revision in status, labels and names."""
+    number: int
+    """Counts up; the newest is the highest (`ControllerRevision.revision`)."""
+    snapshot: Mapping[str, Any]
+    """The part of the spec that pods are made of, as the user wrote it."""
+    statefulset: Manifest | None = None
+    """As rendered when the revision was made, with the default images of that day. None: it is still to be made."""
+
+
+def canonical(document: Any) -> bytes:
+    """One spelling for equal JSON documents: keys sorted, no spaces, UTF-8."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(document: Any) -> str:
+    """sha256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    """What the pods need of a spec."""
+    return {field: value for field, value in spec.document().items() if field not in NOT_THE_PODS}
+
+
+def hash_of(taken: Mapping[str, Any]) -> str:
+    """Name of the revision that a snapshot makes."""
+    return digest(taken)[:HASH_LENGTH]
+
+
+def remembered(children: Iterable[Manifest]) -> tuple[Revision, ...]:
+    """The revisions that the cluster remembers, oldest first."""
+    found = (_read(child) for child in children if child["kind"] == "ControllerRevision")
+    return tuple(sorted(found, key=lambda revision: (revision.number, revision.hash)))
+
+
+def _read(controller_revision: Manifest) -> Revision:
+    data = controller_revision.get("data", {})
+    return Revision(
+        hash=controller_revision["metadata"]["labels"][REVISION],
+        number=controller_revision.get("revision", 0),
+        snapshot=data.get("spec", {}),
+        statefulset=data.get("statefulset"),
+    )
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What a person changed, as one phrase: `engine.maxModelLen 16384 -> 32768, model.revision none -> 1df8507`."""
+    before, after = _leaves(old), _leaves(new)
+    different = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    phrases = list(dict.fromkeys(_change(path, before.get(path), after.get(path)) for path in different))
+    more = len(phrases) - SHOWN_CHANGES
+    return ", ".join(phrases[:SHOWN_CHANGES]) + (f", and {more} more" if more > 0 else "")
+
+
+def _change(path: str, before: Any, after: Any) -> str:
+    for private in PRIVATE:
+        if path == private or path.startswith((f"{private}.", f"{private}[")):
+            return f"{private} changed"
+    return f"{path} {_shown(before)} -> {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_VALUE else f"{text[: SHOWN_VALUE - 3]}..."
+
+
+def _leaves(document: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(document, dict) and document:
+        return {key: leaf for name, value in document.items() for key, leaf in _leaves(value, f"{path}.{name}" if path else name).items()}
+    return {path: document}
