@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from allod.domain.manifest import Manifest, Ref
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from allod.domain.manifest import Manifest, Ref
 
 
 @dataclass(frozen=True, slots=True)

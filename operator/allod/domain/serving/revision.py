@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend"})
-"""Fields of the spec that no pod is made of. A later field that changes no pod belongs here: else it would restart every model that sets it."""
+"""Fields of the spec that no pod is made of. A later field that changes no pod belongs here: else setting it restarts the model."""
 
 HASH_LENGTH = 8
 SHOWN_CHANGES = 4
