@@ -1,0 +1,174 @@
+"""ModelDeployment: a language model behind an OpenAI-compatible Service."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
+from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
+from allod.api.engine import Engine
+from allod.api.markers import ListSet, SchemaDefault
+from allod.api.modeldeploymentstatus import ModelDeploymentStatus
+from allod.api.modeluri import ModelUri
+from allod.api.values import Cpu, Duration, Memory
+
+ServedName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/:-]*[A-Za-z0-9])?$")]
+
+
+class SecretKeyReference(ApiModel):
+    """A token in a Secret of the same namespace."""
+
+    name: Name
+    """Name of the Secret."""
+    key: Name = "token"
+    """The key that holds the token."""
+
+
+class Model(ApiModel):
+    """Which model, from where, and under which names clients ask for it."""
+
+    uri: ModelUri
+    """Where the files are: hf://org/name (downloaded by the engine at each start), pvc://claim/path (a volume, mounted read-only),
+    oci://image:tag/path (a container image, mounted read-only), file:///path (a folder of the node, read-only)."""
+    revision: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """Branch, tag or, better, commit of a hf:// repository: only a commit makes going back exact. Without it: main, as it is at
+    each start of a pod."""
+    served_name: ServedName | None = None
+    """What clients put into the field model of their requests. Without it: metadata.name."""
+    aliases: Annotated[tuple[ServedName, ...], Field(max_length=16), ListSet()] = ()
+    """Further names that clients may use."""
+    task: Literal["Generate", "Embed", "Rerank"] = "Generate"
+    """What the model is for: chat and completions, embeddings, or reranking. It cannot be changed: its clients are others."""
+    secret_ref: SecretKeyReference | None = None
+    """Token for a hf:// repository that is not public."""
+
+
+class Parallelism(ApiModel):
+    """How one replica is spread over GPUs. Their product is the number of GPUs that a replica needs."""
+
+    tensor: Annotated[int, Field(ge=1, le=64)] = 1
+    """Each layer is split into this many parts. The model's attention heads must be divisible by it."""
+    pipeline: Annotated[int, Field(ge=1, le=64)] = 1
+    """The layers are put into this many groups, one after the other."""
+
+
+class Gpu(ApiModel):
+    """GPUs of one replica."""
+
+    count: Annotated[int, Field(ge=1, le=64)]
+    """How many: parallelism.tensor x parallelism.pipeline."""
+    resource_name: Key = "nvidia.com/gpu"
+    """What the device plugin calls them."""
+    memory: Memory | None = None
+    """Memory of one GPU, such as 80Gi, by which the operator checks that the model fits before it takes GPUs. Without it: the check
+    is left to the engine."""
+
+
+class Resources(ApiModel):
+    """What one replica reserves."""
+
+    gpu: Gpu | None = None
+    """GPUs. Without it: the engine runs on CPUs."""
+    cpu: Cpu | None = None
+    """Cores that are reserved. Without it: none are, and the engine takes what is left."""
+    memory: Memory
+    """Memory that is reserved, and the limit: an engine that takes more is killed. sharedMemory counts as part of it."""
+    shared_memory: Memory | None = None
+    """Size of /dev/shm, by which the processes of one engine exchange data. Without it: 2Gi for vLLM, and none for LlamaCpp, which
+    is one process."""
+
+
+class Health(ApiModel):
+    """How patient the operator is. Each sets probes, grace periods and the engine's own time-outs together."""
+
+    startup_timeout: Duration = Duration("30m")
+    """From the start of a pod until it serves. After it the engine is restarted, and the revision counts as not startable."""
+    hang_timeout: Duration = Duration("30s")
+    """How long an engine may make no step while requests wait for it. After it the pod gets no more requests and is restarted."""
+    drain_timeout: Duration = Duration("45s")
+    """How long requests in flight may take to finish when a pod has to go."""
+
+
+class Scheduling(ApiModel):
+    """Where and when the pods run."""
+
+    priority_class_name: Name | None = None
+    """PriorityClass of the pods."""
+    queue_name: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """LocalQueue of Kueue that admits the pods: the label kueue.x-k8s.io/queue-name."""
+    node_selector: LabelMap = Field(default_factory=dict)
+    """Labels of the nodes that the pods may run on."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
+    """Taints that the pods accept."""
+    affinity: Affinity | None = None
+    """Which nodes and which neighbours the pods need or like."""
+    topology_spread: Literal["Zone", "Node"] | None = None
+    """Replicas are spread over zones or over nodes as evenly as can be; never so strictly that a pod stays pending. Without it:
+    as the scheduler does by itself."""
+
+
+class Monitoring(ApiModel):
+    """Objects of the Prometheus Operator. They are made as soon as its API is in the cluster."""
+
+    pod_monitor: bool = True
+    """A PodMonitor that scrapes the engine of every pod."""
+    prometheus_rule: bool = True
+    """A PrometheusRule with alerts about this model."""
+    labels: LabelMap = Field(default_factory=dict)
+    """Labels of both objects: many a Prometheus selects by them."""
+
+
+class NetworkPolicy(ApiModel):
+    """Who may connect to the model. The operator always may, and the pods of one model among themselves."""
+
+    allow_from: Annotated[tuple[NetworkPolicyPeer, ...], Field(max_length=32)] | None = None
+    """Clients, and Prometheus. Without it: every pod of the model's namespace. An empty list lets nobody in, one empty
+    namespaceSelector every pod of the cluster."""
+
+
+class ModelDeploymentSpec(ApiModel):
+    """What should be served, and how. Belongs to the user: the operator never writes it."""
+
+    model: Model
+    """Which model, from where, under which names."""
+    engine: Engine
+    """Which program serves it."""
+    parallelism: Parallelism = Parallelism()
+    """How one replica is spread over GPUs."""
+    resources: Resources
+    """What one replica reserves."""
+    replicas: Annotated[int, Field(ge=0, le=1000), SchemaDefault()] = 1
+    """Pods that serve the model. 0 frees its GPUs and keeps everything else."""
+    health: Health = Health()
+    """How patient the operator is."""
+    scheduling: Scheduling = Scheduling()
+    """Where and when the pods run."""
+    monitoring: Monitoring = Monitoring()
+    """Objects of the Prometheus Operator."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """Who may connect."""
+    pod_template: PodTemplate = PodTemplate()
+    """The way out for what this API has no field for."""
+    suspend: bool = False
+    """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
+    reporting. To free the GPUs set replicas to 0."""
+
+
+class ModelDeployment(ApiModel):
+    """A language model behind an OpenAI-compatible Service.
+
+    The operator runs its engine, watches that it really answers, and moves traffic only to what does.
+    """
+
+    metadata: ObjectMeta
+    spec: ModelDeploymentSpec
+    """What should be served, and how."""
+    status: ModelDeploymentStatus = ModelDeploymentStatus()
+    """What the operator sees and did."""
+
+    @property
+    def served_name(self) -> str:
+        """The name by which clients ask for the model."""
+        return self.spec.model.served_name or self.metadata.name

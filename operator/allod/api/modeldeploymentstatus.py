@@ -1,0 +1,129 @@
+"""What the operator reports about a ModelDeployment: everything that `kubectl describe` shows below the spec."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from allod.api.base import ApiModel, Name, Text, Time, Token
+from allod.api.markers import ListMap
+
+Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
+BigCount = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+Sentence = Annotated[str, Field(max_length=32_768)]
+
+
+class Traffic(ApiModel):
+    """Where the Service of the model sends requests."""
+
+    target: Literal["Revision"]
+    """What kind of thing serves."""
+    name: Name
+    """Which one: the hash of the revision."""
+    since: Time | None = None
+    """When traffic came here, RFC 3339."""
+
+
+class RevisionStatus(ApiModel):
+    """One set of pods: what the spec asked for at one time."""
+
+    name: Token
+    """Hash of everything that its pods need: the label allod.dev/revision on them."""
+    state: Literal["Pending", "Starting", "Ready", "Good", "Unavailable", "Failed", "Retiring"]
+    """Pending: waits for its pods to get a node. Starting: the engine loads. Ready: serves. Good: has served long enough to
+    be gone back to. Unavailable: did serve and does not now. Failed: given up until the spec changes. Retiring: on its way out."""
+    reason: Token | None = None
+    """Why it is in this state, in one CamelCase word."""
+    message: Sentence | None = None
+    """The same in a sentence, with the numbers."""
+    replicas: Count | None = None
+    """Pods that there are."""
+    ready_replicas: Count | None = None
+    """Pods that serve."""
+    good_since: Time | None = None
+    """Since when it has been good, RFC 3339."""
+
+
+class Fit(ApiModel):
+    """Whether the model fits into the memory that is reserved for it, and what is left for requests."""
+
+    weights: Token | None = None
+    """Memory of the weights on one GPU, such as 28.1Gi."""
+    kv_cache_tokens: BigCount | None = None
+    """Tokens of all running requests together that have room in the KV cache."""
+    max_concurrency: Token | None = None
+    """Requests of the full maxModelLen that have room at the same time, such as "25.1"."""
+    source: Literal["Estimate", "Engine"] | None = None
+    """Estimate: reckoned from the model's files before the start. Engine: the engine's own figures."""
+    parameters: BigCount | None = None
+    """Parameters of the model, counted from its files."""
+    digest: Annotated[str, Field(max_length=128)] | None = None
+    """Of the list of weight files with their sizes: two models with one digest are one model."""
+
+
+class Step(ApiModel):
+    """One thing that the operator did."""
+
+    time: Time
+    """When, RFC 3339."""
+    action: Token
+    """What, in one CamelCase word."""
+    from_: Annotated[Name | None, Field(alias="from")] = None
+    """What served or was wanted before."""
+    to: Name | None = None
+    """What serves or is wanted after it."""
+    cause: Sentence | None = None
+    """Why, in a sentence with the numbers that decided."""
+
+
+class Condition(ApiModel):
+    """One question about the object, answered."""
+
+    type: Annotated[str, Field(min_length=1, max_length=316)]
+    """The question: Ready, Progressing, Degraded, ModelAvailable, GPUsAvailable, FitsMemory."""
+    status: Literal["True", "False", "Unknown"]
+    """The answer."""
+    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Why, in one CamelCase word."""
+    message: Sentence
+    """Why, in a sentence."""
+    last_transition_time: Time
+    """When the answer last changed, RFC 3339."""
+    observed_generation: BigCount | None = None
+    """Generation of the spec that the answer is about."""
+
+
+class ModelDeploymentStatus(ApiModel):
+    """What the operator sees and did. Written by the operator alone."""
+
+    observed_generation: BigCount | None = None
+    """Generation of the spec that this status is about."""
+    url: Annotated[str, Field(max_length=512)] | None = None
+    """Base URL for OpenAI clients inside the cluster."""
+    served_name: Annotated[str, Field(max_length=253)] | None = None
+    """The name that clients put into the field model of their requests."""
+    active_revision: Token | None = None
+    """Hash of the revision that traffic goes to."""
+    desired_revision: Token | None = None
+    """Hash of the revision that the spec asks for. It differs from activeRevision while a new one starts, or when it failed."""
+    traffic: Traffic | None = None
+    """Where requests go now."""
+    revisions: Annotated[tuple[RevisionStatus, ...], Field(max_length=32), ListMap()] = ()
+    """Every revision that has pods or is remembered, newest first."""
+    replicas: Count | None = None
+    """Pods of the active revision."""
+    ready_replicas: Count | None = None
+    """Pods of the active revision that serve."""
+    ready: Text | None = None
+    """Pods that serve of those that the spec asks for, as kubectl get shows it: 1/2."""
+    selector: Annotated[str, Field(max_length=512)] | None = None
+    """Labels of the active revision's pods, for the scale subresource and autoscalers."""
+    gpus: Count | None = None
+    """GPUs that the pods of all revisions reserve."""
+    fit: Fit | None = None
+    """Memory: what was reckoned, or what the engine says."""
+    history: Annotated[tuple[Step, ...], Field(max_length=32)] = ()
+    """What the operator did, newest first."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), ListMap("type")] = ()
+    """Ready says whether the model serves now; the others say why."""

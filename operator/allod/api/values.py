@@ -1,0 +1,102 @@
+"""Values with a unit inside: written as strings, because a schema has no floats and a bare number no unit."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+BYTES = {unit: 1000**power for power, unit in enumerate(("k", "M", "G", "T", "P"), 1)} | {
+    f"{unit}i": 1024**power for power, unit in enumerate(("K", "M", "G", "T", "P"), 1)
+}
+
+
+class Value(str):
+    """A string of one fixed shape, with its meaning as properties. It stays a string wherever JSON is made of it."""
+
+    __slots__ = ()
+
+    pattern: ClassVar[str]
+    """RE2 and Python's re both read it: the same text stands in the CRD's rule."""
+    sentence: ClassVar[str]
+    """What the shape is, with an example: the refusal of anything else."""
+    max_length: ClassVar[int] = 32
+    or_int: ClassVar[bool] = False
+    """A bare integer is accepted too (`x-kubernetes-int-or-string`)."""
+
+    @classmethod
+    def of(cls, written: str | int) -> Self:
+        """Read what was written. Raises ValueError with the sentence when the shape is not ours."""
+        if isinstance(written, bool) or (isinstance(written, int) and not cls.or_int):
+            raise ValueError(cls.sentence)
+        if len(text := str(written)) > cls.max_length or not re.fullmatch(cls.pattern, text):
+            raise ValueError(cls.sentence)
+        return cls(text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        text: core_schema.CoreSchema = core_schema.str_schema(max_length=cls.max_length)
+        either = core_schema.union_schema([core_schema.int_schema(), text]) if cls.or_int else text
+        return core_schema.no_info_after_validator_function(cls.of, either, metadata={"value": cls})
+
+
+class Duration(Value):
+    """A length of time: `30s`, `1h30m`."""
+
+    __slots__ = ()
+    pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+    sentence = "a duration is a number with its unit ms, s, m or h: 30s, 15m, 1h30m"
+
+    @property
+    def seconds(self) -> float:
+        """In seconds, exact to the millisecond."""
+        parts = re.findall(r"([0-9.]+)(ms|s|m|h)", self)
+        return float(sum((Decimal(number) * SECONDS[unit] for number, unit in parts), Decimal(0)))
+
+
+class Memory(Value):
+    """An amount of memory: `80Gi`. The unit is compulsory: `memory: 128` would be 128 bytes and never what was meant."""
+
+    __slots__ = ()
+    pattern = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)$"
+    sentence = "an amount of memory is a number with its unit, Ki, Mi, Gi, Ti or k, M, G, T: 80Gi, 512Mi"
+
+    @property
+    def bytes(self) -> int:
+        """In bytes, rounded down."""
+        number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]+)", self).groups()  # type: ignore[union-attr]  # `of` let nothing else in
+        return int(Decimal(number) * BYTES[unit])
+
+
+class Cpu(Value):
+    """Processor time in cores: `16`, `0.5` or `500m`."""
+
+    __slots__ = ()
+    pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$"
+    sentence = "an amount of CPU is a number of cores or thousandths of one: 16, 0.5, 500m"
+    or_int = True
+
+    @property
+    def cores(self) -> float:
+        """In cores."""
+        return float(Decimal(self.removesuffix("m")) / (1000 if self.endswith("m") else 1))
+
+
+class Ratio(Value):
+    """A part of a whole, 0 to 1, as a string: `"0.85"`."""
+
+    __slots__ = ()
+    pattern = r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$"
+    sentence = 'a ratio is a string between "0" and "1": "0.85"'
+    max_length = 8
+
+    @property
+    def value(self) -> float:
+        """As a number."""
+        return float(self)
