@@ -1,0 +1,44 @@
+{{/*
+Every right of the operator in the namespaces of models, each with its reason. tests/control_plane/test_chart_rights.py compares this list with
+what the operator really calls, in both directions. `patch` is server-side apply; `create` is what an apply needs when the object does not exist yet.
+*/}}
+{{- define "allod.rules" -}}
+# What people write. Only /status is ours to write.
+- apiGroups: [allod.dev]
+  resources: [modeldeployments]
+  verbs: [get, list, watch]
+- apiGroups: [allod.dev]
+  resources: [modeldeployments/status]
+  verbs: [patch]
+# Where the admission plugin OwnerReferencesPermissionEnforcement is on (OpenShift), an owner reference that blocks the owner's deletion needs this.
+- apiGroups: [allod.dev]
+  resources: [modeldeployments/finalizers]
+  verbs: [update]
+# The children of a model.
+- apiGroups: [apps]
+  resources: [statefulsets, controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services, configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors, prometheusrules]
+  verbs: [get, list, watch, create, patch, delete]
+# Why a model does not serve: its pods, and what the cluster says of its StatefulSets.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, watch]
+# What the operator tells in `kubectl describe`.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

@@ -1,0 +1,77 @@
+"""Helm as a person uses it: the real program, started for each call."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "allod"
+MINIMAL = CHART / "ci" / "minimal-values.yaml"
+FULL = CHART / "ci" / "full-values.yaml"
+
+
+class HelmError(AssertionError):
+    """Helm refused. The text is what it told the person."""
+
+
+def binary() -> Path:
+    """The helm that the box builds, or else the one of this machine."""
+    found = shutil.which("helm")
+    if not found:
+        raise FileNotFoundError("no helm: `make cluster` builds one, or install it (https://helm.sh/docs/intro/install)")
+    return Path(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Helm:
+    """One helm, and the cluster and namespace that it talks to."""
+
+    home: Path
+    """Folder for helm's own files, so that a person's repositories and plugins change nothing."""
+    kubeconfig: Path | None = None
+    namespace: str = "allod-system"
+
+    def run(self, *words: str | Path) -> str:
+        """What helm printed. Raises HelmError with what it said when it ends with an error."""
+        private = {f"HELM_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "KUBECONFIG": str(self.kubeconfig or self.home / "none"),
+            **private,
+        }
+        command = [str(binary()), *map(str, words)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 - helm, with words of our own
+        if done.returncode:
+            raise HelmError(f"{' '.join(command)}\n{done.stderr}{done.stdout}")
+        return done.stdout
+
+    def template(self, *values: str | Path, release: str = "allod") -> list[dict[str, Any]]:
+        """What `helm template` renders: one object each, in the order of the templates."""
+        return [document for document in yaml.safe_load_all(self.text(*values, release=release)) if document]
+
+    def text(self, *values: str | Path, release: str = "allod") -> str:
+        """The same as text. A value is a file, or `key=value` as for --set-json."""
+        return self.run("template", release, CHART, "--namespace", self.namespace, *flags(values))
+
+    def install(self, *values: str | Path, release: str = "allod") -> str:
+        """What helm says to the person (NOTES.txt included). Waits for nothing: without nodes no Deployment gets ready."""
+        return self.run("install", release, CHART, "--namespace", self.namespace, "--create-namespace", *flags(values))
+
+    def upgrade(self, *values: str | Path, chart: Path = CHART, release: str = "allod") -> str:
+        return self.run("upgrade", release, chart, "--namespace", self.namespace, *flags(values))
+
+    def uninstall(self, release: str = "allod") -> str:
+        return self.run("uninstall", release, "--namespace", self.namespace)
+
+
+def flags(values: tuple[str | Path, ...]) -> list[str]:
+    """--values for files, --set-json for `key=value`."""
+    return [word for value in values for word in (("--values", str(value)) if isinstance(value, Path) else ("--set-json", value))]
