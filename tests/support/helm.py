@@ -48,7 +48,7 @@ class Helm:
             **private,
         }
         command = [str(binary()), *map(str, words)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 - helm, with words of our own
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise HelmError(f"{' '.join(command)}\n{done.stderr}{done.stdout}")
         return done.stdout

@@ -7,6 +7,8 @@ import pytest
 
 from support.helm import CHART
 
+Conditions = dict[str, tuple[str, str]]
+
 SCRIPT = (CHART / "files" / "health.lua").read_text()
 
 
@@ -19,7 +21,7 @@ def health(model: dict[str, Any]) -> tuple[str, str]:
 
 
 def model(
-    *, observed: int | None = 3, deleting: bool = False, spec: dict[str, Any] | None = None, **conditions: tuple[str, str]
+    conditions: Conditions, *, observed: int | None = 3, deleting: bool = False, spec: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """A ModelDeployment of generation 3 with these conditions, each a (status, message)."""
     metadata: dict[str, Any] = {"name": "chat", "generation": 3}
@@ -42,27 +44,27 @@ DOWN = {"Ready": (NO, "no pod serves"), "Progressing": (NO, ""), "Degraded": (NO
 @pytest.mark.parametrize(
     ("seen", "shown"),
     [
-        pytest.param(model(**SERVES), ("Healthy", "1 of 1 pods serve"), id="it serves"),
-        pytest.param(model(**STARTS), ("Progressing", "5b21aa0c: 0 of 1 pods ready"), id="it starts"),
-        pytest.param(model(**DOWN), ("Degraded", "no pod serves"), id="it is down and nothing is on its way"),
+        pytest.param(model(SERVES), ("Healthy", "1 of 1 pods serve"), id="it serves"),
+        pytest.param(model(STARTS), ("Progressing", "5b21aa0c: 0 of 1 pods ready"), id="it starts"),
+        pytest.param(model(DOWN), ("Degraded", "no pod serves"), id="it is down and nothing is on its way"),
         pytest.param(
-            model(**ROLLED_BACK), ("Degraded", "7c9f4d21 failed: image not found"), id="the old revision serves, the synced one failed"
+            model(ROLLED_BACK), ("Degraded", "7c9f4d21 failed: image not found"), id="the old revision serves, the synced one failed"
         ),
-        pytest.param(model(observed=None), ("Progressing", "the operator has not seen this change yet"), id="it was just made"),
+        pytest.param(model({}, observed=None), ("Progressing", "the operator has not seen this change yet"), id="it was just made"),
         pytest.param(
-            model(observed=2, **SERVES), ("Progressing", "the operator has not seen this change yet"), id="the status is of an older spec"
+            model(SERVES, observed=2), ("Progressing", "the operator has not seen this change yet"), id="the status is of an older spec"
         ),
-        pytest.param(model(deleting=True, **SERVES), ("Progressing", "is being deleted"), id="it is being deleted"),
-        pytest.param(model(), ("Progressing", "the operator has not said yet whether it serves"), id="no condition yet"),
+        pytest.param(model(SERVES, deleting=True), ("Progressing", "is being deleted"), id="it is being deleted"),
+        pytest.param(model({}), ("Progressing", "the operator has not said yet whether it serves"), id="no condition yet"),
         pytest.param(
-            model(spec={"suspend": True}, **SERVES),
+            model(SERVES, spec={"suspend": True}),
             ("Suspended", "spec.suspend is true: the operator changes nothing about this model"),
             id="a person suspended it",
         ),
         pytest.param(
-            model(spec={"suspend": True}, **ROLLED_BACK), ("Degraded", "7c9f4d21 failed: image not found"), id="suspended, and broken"
+            model(ROLLED_BACK, spec={"suspend": True}), ("Degraded", "7c9f4d21 failed: image not found"), id="suspended, and broken"
         ),
-        pytest.param(model(spec={"replicas": 0}, **DOWN), ("Suspended", "spec.replicas is 0: no pod, no GPU"), id="scaled to nothing"),
+        pytest.param(model(DOWN, spec={"replicas": 0}), ("Suspended", "spec.replicas is 0: no pod, no GPU"), id="scaled to nothing"),
     ],
 )
 def test_argo_cd_shows(seen: dict[str, Any], shown: tuple[str, str]) -> None:

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import yaml
 
 from support.helm import FULL, MINIMAL, Helm
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.golden import Golden
 
 Manifest = dict[str, Any]
@@ -119,7 +120,7 @@ def test_roles_for_people_reach_kubernetes_own_roles_unless_told_otherwise(helm:
 
     people = {"allod-admin": ["aggregate-to-admin"], "allod-trainer": ["aggregate-to-edit"], "allod-caller": ["aggregate-to-view"]}
     assert aggregated(MINIMAL) == people | {"allod": []}
-    assert aggregated(MINIMAL, "rbac.aggregate=false") == dict.fromkeys([*people, "allod"], [])
+    assert aggregated(MINIMAL, "rbac.aggregate=false") == {name: [] for name in [*people, "allod"]}
     assert aggregated(MINIMAL, "rbac.people=false") == {"allod": []}
 
 
@@ -151,7 +152,7 @@ def test_an_oddly_long_release_name_still_gives_valid_names(helm: Helm) -> None:
 def test_a_cluster_that_is_too_old_is_refused_before_anything_is_made(helm: Helm, kubernetes: str, refused: bool) -> None:  # noqa: FBT001 - a column of the table
     words = ("template", "allod", "charts/allod", "--values", MINIMAL, "--kube-version", kubernetes)
     if refused:
-        with pytest.raises(AssertionError, match="requires kubeVersion: >=1.29.0-0 which is incompatible with Kubernetes v1.28.9"):
+        with pytest.raises(AssertionError, match=r"requires kubeVersion: >=1.29.0-0 which is incompatible with Kubernetes v1.28.9"):
             helm.run(*words)
     else:
         assert list(yaml.safe_load_all(helm.run(*words)))

@@ -80,7 +80,7 @@ def test_no_value_does_nothing(helm: Helm, path: str) -> None:
 
 def test_the_operator_image_must_be_named_and_the_refusal_says_how(helm: Helm) -> None:
     with pytest.raises(
-        HelmError, match="image.repository is not set: build the operator's image, push it to your registry and name it here"
+        HelmError, match=r"image.repository is not set: build the operator's image, push it to your registry and name it here"
     ):
         helm.text()
 
