@@ -1,0 +1,78 @@
+"""Where the demo happens: the cluster in a box, or the one that kubectl already talks to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODEL_URI = "oci://allod.test/model/smollm2:gguf/model.gguf"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allod"
+
+
+class Unusable(Exception):  # noqa: N818 - a sentence for the person, not a class of bug
+    """This place cannot run the demo; the message says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How to reach a cluster, and what the chart must be told there."""
+
+    name: str
+    kubectl: tuple[str, ...]
+    helm: tuple[str, ...]
+    environment: dict[str, str]
+    values: dict[str, str] = field(default_factory=dict)
+    model_uri: str = MODEL_URI
+
+    def run(self, *command: str, stdin: str | None = None) -> str:
+        """What the command printed. Raises Unusable with its own words when it fails."""
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=self.environment, cwd=ROOT, check=False)
+        if done.returncode:
+            raise Unusable(f"{' '.join(command)}\n{(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def kube(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.run(*self.kubectl, *arguments, stdin=stdin)
+
+
+def box() -> Place:
+    """The cluster in a box. Call it when the box is up."""
+    program = (sys.executable, "-m", "box")
+    kubeconfig = subprocess.run((*program, "kubeconfig"), capture_output=True, text=True, check=True).stdout.strip()
+    return Place(
+        name="a cluster in a box",
+        kubectl=(str(CACHE / "bin" / "kubectl"),),
+        helm=(str(CACHE / "bin" / "helm"),),
+        environment={**os.environ, "KUBECONFIG": kubeconfig},
+        values={
+            "image.repository": "allod.test/operator",
+            "image.tag": "dev",
+            "engines.llamaCpp.image": "allod.test/llama.cpp:dev",
+            "engines.vllmCpu.image": "allod.test/vllm-cpu:dev",
+        },
+    )
+
+
+def current() -> Place:
+    """The cluster of the current context. Its nodes cannot see this machine's images, so a person must say where they are."""
+    for program in ("kubectl", "helm"):
+        if not shutil.which(program):
+            raise Unusable(f"{program} is not on PATH; CLUSTER=current needs your own kubectl and helm")
+    image, model = os.environ.get("OPERATOR_IMAGE"), os.environ.get("MODEL_URI")
+    if not image or not model:
+        raise Unusable(
+            "CLUSTER=current needs images that your cluster can pull. Build and push the operator's, then name it and a GGUF model:\n"
+            "  docker build -f images/operator/Dockerfile -t REGISTRY/allod:0.1.0 . && docker push REGISTRY/allod:0.1.0\n"
+            "  make demo CLUSTER=current OPERATOR_IMAGE=REGISTRY/allod:0.1.0 MODEL_URI=pvc://CLAIM/model.gguf\n"
+            "LLAMACPP_IMAGE=... replaces the chart's engine image."
+        )
+    repository, _, tag = image.rpartition(":")
+    values = {"image.repository": repository, "image.tag": tag}
+    if engine := os.environ.get("LLAMACPP_IMAGE"):
+        values["engines.llamaCpp.image"] = engine
+    return Place("your current context", ("kubectl",), ("helm",), dict(os.environ), values, model)

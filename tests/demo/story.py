@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from demo.answer import NoAnswer, forwarded, streamed
+from demo.place import CACHE, ROOT, Place, Unusable, box, current
+from demo.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+QUESTION = "What is Kubernetes?"
+EXAMPLE = ROOT / "docs" / "examples" / "chat.yaml"
+SYSTEM = "allod-system"
+IMAGES = ("operator", "llama.cpp", "model-gguf")
+
+
+def program(*arguments: str) -> None:
+    """Runs a part of the box. It shows its own progress and says itself what is wrong."""
+    subprocess.run((sys.executable, "-m", *arguments), cwd=ROOT, check=True)
+
+
+def bring_up(terminal: Terminal) -> Place:
+    with terminal.step("tools", "Kubernetes, containerd, Helm: built or fetched once, then cached") as step:
+        program("box", "prepare")
+        step.result = "ready"
+    with terminal.step("images", "operator, llama.cpp, a model of 135 million parameters") as step:
+        program("box.image", "build", *IMAGES)
+        step.result = "ready"
+    with terminal.step("cluster", "two real nodes, each with four pretended GPUs") as step:
+        program("box", "up")
+        program("box", "load", *(str(CACHE / "images" / f"{name}.tar") for name in IMAGES))
+        place = box()
+        step.result = f"{len(place.kube('get', 'nodes', '--no-headers').splitlines())} nodes Ready"
+    return place
+
+
+def install(terminal: Terminal, place: Place) -> None:
+    with terminal.step("operator", "helm upgrade --install allod charts/allod") as step:
+        settings = [argument for key, value in place.values.items() for argument in ("--set-string", f"{key}={value}")]
+        chart = ("upgrade", "--install", "allod", "charts/allod", "--namespace", SYSTEM, "--create-namespace", *settings)
+        place.run(*place.helm, *chart, "--wait", "--timeout", "3m")
+        lease = place.kube("get", "lease", "-n", SYSTEM, "allod", "-o", "jsonpath={.spec.holderIdentity}")
+        step.result = f"2 replicas, {lease} leads"
+
+
+def serve(terminal: Terminal, place: Place) -> None:
+    with terminal.step("model", f"kubectl apply -f {EXAMPLE.relative_to(ROOT)}") as step:
+        manifest = EXAMPLE.read_text().replace(box_uri(), place.model_uri)
+        place.kube("apply", "-f", "-", stdin=manifest)
+        place.kube("wait", "--for=condition=Ready", "mdl/chat", "--timeout=180s")
+        shown = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.activeRevision} {.status.readyReplicas}/{.status.replicas}")
+        revision, ready = shown.split()
+        step.result = f"chat   revision {revision}   {ready} ready"
+
+
+def box_uri() -> str:
+    return next(line.split("uri:")[1].strip() for line in EXAMPLE.read_text().splitlines() if "uri:" in line)
+
+
+def ask(terminal: Terminal, place: Place, question: str) -> None:
+    with terminal.step("ask", f'"{question}"') as step, forwarded(place.kubectl, "default", "chat", place.environment) as port:
+        started, first, pieces = time.monotonic(), 0.0, 0
+        print(f"{'':<18}", end="", flush=True)
+        for piece in streamed(port, "chat", question):
+            first = first or time.monotonic() - started
+            pieces += 1
+            print(piece.replace("\n", f"\n{'':<18}"), end="", flush=True)
+        print(flush=True)
+        if not pieces:
+            raise NoAnswer("the stream ended without a word")
+        step.result = f"first word after {first:.1f} s, {pieces / (time.monotonic() - started):.0f} tokens a second"
+
+
+def farewell(terminal: Terminal, place: Place) -> None:
+    terminal.line()
+    print("Made from that one file:")
+    print(place.kube("get", "mdl,controllerrevisions,statefulsets,pods,services,networkpolicies,pdb", "-l", "allod.dev/model=chat"))
+    print(place.kube("get", "mdl"))
+    print("The cluster stays up. Try:")
+    if "KUBECONFIG" in place.environment:
+        print(f"  export KUBECONFIG={place.environment['KUBECONFIG']} PATH={CACHE / 'bin'}:$PATH")
+    print("  kubectl describe mdl chat                    what happened, as a story")
+    print("  kubectl apply -f docs/examples/article.yaml  tensor parallel 4 on one GPU: refused, with the numbers")
+    print("  kubectl explain mdl.spec.engine              every field, in full sentences")
+    print("  make demo                                    again; a few seconds now")
+    print("  make cluster-down                            end it; nothing is left but the cache")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="demo", description="A real cluster, a real model, its answer.")
+    parser.add_argument("--cluster", choices=["box", "current"], default="box")
+    parser.add_argument("--question", default=QUESTION)
+    asked = parser.parse_args(arguments)
+    try:
+        print("Allod demo: a real Kubernetes cluster, a real model, a real answer.", flush=True)
+        terminal = Terminal(steps=6 if asked.cluster == "box" else 3)
+        place = bring_up(terminal) if asked.cluster == "box" else current()
+        install(terminal, place)
+        serve(terminal, place)
+        ask(terminal, place, asked.question)
+        farewell(terminal, place)
+    except (Unusable, NoAnswer) as error:
+        print(f"\nThe demo stopped: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        print(
+            f"\nThe demo stopped: {' '.join(error.cmd)} ended with {error.returncode}; what it says above is the reason.", file=sys.stderr
+        )
+        return 1
+    return 0
