@@ -11,8 +11,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import REVISION
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -73,7 +71,7 @@ def remembered(children: Iterable[Manifest]) -> tuple[Revision, ...]:
 def _read(controller_revision: Manifest) -> Revision:
     data = controller_revision.get("data", {})
     return Revision(
-        hash=controller_revision["metadata"]["labels"][REVISION],
+        hash=controller_revision["metadata"]["name"].rpartition("-")[2],
         number=controller_revision.get("revision", 0),
         snapshot=data.get("spec", {}),
         statefulset=data.get("statefulset"),
