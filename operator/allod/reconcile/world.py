@@ -1,0 +1,49 @@
+"""What a reconcile knows and what it may ask: the seam between reconciles and the process around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.seen import EngineFigures
+
+
+class World(Protocol):
+    """The cluster as it is known now, without asking anybody. What we wrote is in it at once."""
+
+    def get(self, target: Ref) -> Manifest | None:
+        """One object, or None."""
+
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        """Objects that name this uid as an owner, and Events about it."""
+
+    def all(self, api_version: str, kind: str, namespace: str) -> tuple[Manifest, ...]:
+        """All objects of a kind in a namespace."""
+
+    def put(self, manifest: Manifest) -> None:
+        """Take note of an object as the API server answered it."""
+
+    def drop(self, gone: Manifest) -> None:
+        """Take note that this object is gone."""
+
+
+class Figures(Protocol):
+    """What engines say of themselves, as far as they were asked."""
+
+    def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
+        """By revision hash, of ready pods that have answered. Those that were never asked will be, in the background."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one reconcile."""
+
+    changed: bool = False
+    """Something was written: look again at once, for the next step may follow from it."""
+    requeue_after: timedelta | None = None
+    """Look again then, even if nothing happens. None: the usual resync is enough."""

@@ -1,0 +1,84 @@
+"""Our own figures for Prometheus. The names are API: dashboards and alerts use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from allod.domain.manifest import Manifest, Ref
+
+RECONCILE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
+CONDITION_LABELS = ("kind", "namespace", "name", "type", "status")
+
+
+class Metrics:
+    """All figures of one process."""
+
+    def __init__(self, depth: Callable[[], float] = lambda: 0.0) -> None:
+        """`depth()` is how many keys wait."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._reconciles = self._counter("allod_reconcile_total", "Reconciles by what came of them", ("kind", "result"))
+        self._seconds = Histogram(
+            "allod_reconcile_seconds", "Duration of a reconcile", ("kind",), buckets=RECONCILE_BUCKETS, registry=self.registry
+        )
+        self._retries = self._counter("allod_retries_total", "Reconciles that will be tried again", ("kind",))
+        Gauge("allod_workqueue_depth", "Objects that wait for a worker", registry=self.registry).set_function(depth)
+        self._wait = Histogram("allod_workqueue_latency_seconds", "How long objects waited for a worker", registry=self.registry)
+        self.leader = Gauge("allod_leader", "1 in the replica that works, 0 in one that waits", registry=self.registry)
+        self._requests = self._counter("allod_api_requests_total", "Requests to the API server; code 0: no answer", ("verb", "code"))
+        self._last_event = Gauge(
+            "allod_watch_last_event_timestamp_seconds", "When the last watch event came", ("resource",), registry=self.registry
+        )
+        self._condition = Gauge("allod_condition", "1 for the status that a condition has", CONDITION_LABELS, registry=self.registry)
+        self._conditions: dict[Ref, frozenset[tuple[str, str]]] = {}
+
+    def page(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    def reconciled(self, kind: str, result: str, seconds: float) -> None:
+        """One reconcile is over: `unchanged`, `changed`, `conflict`, `unavailable`, `invalid` or `error`."""
+        self._reconciles.labels(kind, result).inc()
+        self._seconds.labels(kind).observe(seconds)
+
+    def retried(self, kind: str) -> None:
+        """A reconcile failed and will be tried again."""
+        self._retries.labels(kind).inc()
+
+    def waited(self, seconds: float) -> None:
+        """A key got its worker."""
+        self._wait.observe(seconds)
+
+    def requested(self, verb: str, code: int, _seconds: float) -> None:
+        """The API server answered, or did not (code 0)."""
+        self._requests.labels(verb, str(code)).inc()
+
+    def heard(self, plural: str) -> None:
+        """A watch event came."""
+        self._last_event.labels(plural).set_to_current_time()
+
+    def conditions(self, target: Ref, manifest: Manifest | None) -> None:
+        """An object's conditions are these now. Without the object its series end."""
+        found = (manifest or {}).get("status", {}).get("conditions") or ()
+        now = frozenset((each["type"], each["status"]) for each in found)
+        before = self._conditions.get(target, frozenset())
+        where = (target.kind, target.namespace, target.name)
+        for kind, status in before - now:
+            self._condition.remove(*where, kind, status)
+        for kind, status in now - before:
+            self._condition.labels(*where, kind, status).set(1)
+        if now:
+            self._conditions[target] = now
+        else:
+            self._conditions.pop(target, None)
+
+    def _counter(self, name: str, about: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(name, about, labels, registry=self.registry)

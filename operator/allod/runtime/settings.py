@@ -1,0 +1,87 @@
+"""What the person who installs the operator chooses: environment variables, set by the chart."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from allod.domain.serving.seen import Defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class BadSettings(ValueError):  # noqa: N818  # it is read as what happened
+    """A variable is missing or makes no sense. The text names it and says what to write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One process of the operator."""
+
+    defaults: Defaults
+    """ALLOD_VLLM_IMAGE, ALLOD_VLLM_CPU_IMAGE, ALLOD_LLAMACPP_IMAGE, ALLOD_INSPECT_IMAGE (all required), ALLOD_CLUSTER_DOMAIN (cluster.local)
+    and POD_NAMESPACE (allod-system): what every model gets unless its spec says otherwise."""
+    namespaces: tuple[str, ...] = ()
+    """ALLOD_NAMESPACES, joined by commas: models in other namespaces are left alone. Empty: all namespaces."""
+    pod_name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    """POD_NAME: who we are in the election of the leader. It must differ between replicas."""
+    http_host: str = ""
+    """ALLOD_HTTP_HOST: address on which /healthz, /readyz and /metrics are served. Empty: all addresses of the pod."""
+    http_port: int = 8080
+    """ALLOD_HTTP_PORT: where the same listen."""
+    log_level: str = "INFO"
+    """ALLOD_LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
+
+    @property
+    def namespace(self) -> str:
+        """Where the operator itself runs: its Lease is there."""
+        return self.defaults.operator_namespace
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the variables. BadSettings when one is missing or wrong. An empty one counts as not set."""
+        given = {name: value.strip() for name, value in environ.items() if value.strip()}
+        chosen = {
+            "namespaces": tuple(part.strip() for part in given.get("ALLOD_NAMESPACES", "").split(",") if part.strip()) or None,
+            "pod_name": given.get("POD_NAME"),
+            "http_host": given.get("ALLOD_HTTP_HOST"),
+            "http_port": _port(given["ALLOD_HTTP_PORT"]) if "ALLOD_HTTP_PORT" in given else None,
+            "log_level": _log_level(given["ALLOD_LOG_LEVEL"]) if "ALLOD_LOG_LEVEL" in given else None,
+        }
+        return cls(defaults=_defaults(given), **{name: value for name, value in chosen.items() if value is not None})
+
+
+VARIABLES = {
+    "vllm_image": "ALLOD_VLLM_IMAGE",
+    "vllm_cpu_image": "ALLOD_VLLM_CPU_IMAGE",
+    "llamacpp_image": "ALLOD_LLAMACPP_IMAGE",
+    "inspect_image": "ALLOD_INSPECT_IMAGE",
+    "cluster_domain": "ALLOD_CLUSTER_DOMAIN",
+    "operator_namespace": "POD_NAMESPACE",
+}
+OPTIONAL = ("cluster_domain", "operator_namespace")
+
+
+def _defaults(given: Mapping[str, str]) -> Defaults:
+    missing = [variable for name, variable in VARIABLES.items() if name not in OPTIONAL and variable not in given]
+    if missing:
+        raise BadSettings(f"{', '.join(missing)} must be set: the chart does it from its values engines.* and image")
+    assert {each.name for each in fields(Defaults)} == VARIABLES.keys()  # noqa: S101  # a new default needs its variable
+    return Defaults(**{name: given[variable] for name, variable in VARIABLES.items() if variable in given})
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:  # noqa: PLR2004  # the ports of TCP
+        raise BadSettings(f"ALLOD_HTTP_PORT is {text!r}: write a port number, such as 8080")
+    return int(text)
+
+
+def _log_level(text: str) -> str:
+    if text.upper() not in LOG_LEVELS:
+        raise BadSettings(f"ALLOD_LOG_LEVEL is {text!r}: write one of {', '.join(LOG_LEVELS)}")
+    return text.upper()

@@ -1,0 +1,170 @@
+"""What the cluster looks like, fed by watch events, by periodic listings and by the answers to our own writes. Reconciles read only this.
+
+Order is decided by resourceVersion, which Kubernetes defines as comparable within a kind: the newest state wins whatever way it came.
+So the answer to an own write is visible at once (a reconcile never decides on a state older than what it wrote), the watch event
+that repeats it later is no news, and nothing has to be expected or to time out.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from allod.domain.manifest import Ref, ref
+from allod.domain.names import MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from allod.adapters.kube import Listing
+    from allod.adapters.resources import Resource
+    from allod.domain.manifest import Manifest
+
+    Heard = Callable[[Manifest | None, Manifest | None], None]
+
+K = TypeVar("K", bound="Hashable")
+
+NEEDED_OF_PODS = ("nodeName", "schedulerName")
+"""Of a pod's spec. The rest is in the StatefulSet's template; a pod is 6 kB, and there may be thousands."""
+
+
+class Index(Generic[K]):
+    """Which objects are found under a key, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._entries: dict[K, dict[Ref, None]] = {}
+
+    def of(self, key: K) -> Iterable[Ref]:
+        """Objects under the key."""
+        return self._entries.get(key, {})
+
+    def add(self, key: K, target: Ref) -> None:
+        """Find this object under the key too."""
+        self._entries.setdefault(key, {})[target] = None
+
+    def discard(self, key: K, target: Ref) -> None:
+        """Do not find it there any more. An empty entry goes: uids never come back."""
+        if (entry := self._entries.get(key)) is not None:
+            entry.pop(target, None)
+            if not entry:
+                del self._entries[key]
+
+
+class Store:
+    """Objects by identity, by owner, and by kind and namespace. All calls from the event loop's thread."""
+
+    def __init__(self, heard: Heard = lambda _old, _new: None) -> None:
+        """`heard(old, new)` is called on each change; None where there was, or is, no object."""
+        self._heard = heard
+        self._objects: dict[Ref, Manifest] = {}
+        self._owned: Index[str] = Index()
+        """By uid of an owner, or of what an Event is about."""
+        self._kinds: Index[tuple[str, str, str]] = Index()
+        """By apiVersion, kind and namespace."""
+        self._gone: set[str] = set()
+        """Those deleted since the last listing began: a late event must not bring them back."""
+
+    def get(self, target: Ref) -> Manifest | None:
+        """One object, or None."""
+        return self._objects.get(target)
+
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        """Objects that name this uid as an owner, and Events about it."""
+        return tuple(self._objects[each] for each in self._owned.of(uid))
+
+    def all(self, api_version: str, kind: str, namespace: str) -> tuple[Manifest, ...]:
+        """All objects of a kind in a namespace."""
+        return tuple(self._objects[each] for each in self._kinds.of((api_version, kind, namespace)))
+
+    def refs(self, api_version: str, kind: str) -> tuple[Ref, ...]:
+        """Identities of all objects of a kind."""
+        return tuple(each for each in self._objects if (each.api_version, each.kind) == (api_version, kind))
+
+    def put(self, manifest: Manifest) -> None:
+        """Take note of an object as it is. No news when what is known is as new, or when it is known to be gone."""
+        new = needed(manifest)
+        target = ref(new)
+        old = self._objects.get(target)
+        if new["metadata"]["uid"] in self._gone or (old is not None and not _newer(new, old)):
+            return
+        if old is not None:
+            self._forget(target, old)
+        self._objects[target] = new
+        self._kinds.add(_kind(target), target)
+        for uid in owners(new):
+            self._owned.add(uid, target)
+        self._heard(old, new)
+
+    def drop(self, gone: Manifest) -> None:
+        """Take note that exactly this object is gone. No news when another of its name is there already."""
+        self._gone.add(gone["metadata"]["uid"])
+        target = ref(gone)
+        old = self._objects.get(target)
+        if old is not None and old["metadata"]["uid"] == gone["metadata"]["uid"]:
+            self._forget(target, old)
+            del self._objects[target]
+            self._heard(old, None)
+
+    def listing_begins(self) -> None:
+        """From now on a listing shows all that was deleted before: what is gone need not be remembered longer."""
+        self._gone.clear()
+
+    def replace(self, of: Resource, namespace: str, listing: Listing) -> None:
+        """Take note of all objects of a kind: those not listed are gone, unless they came after the listing's moment.
+
+        Without a namespace: of all namespaces. This finds what a dead or interrupted watch has missed.
+        """
+        listed = {each["metadata"]["uid"] for each in listing.items}
+        moment = int(listing.resource_version)
+        for target in self.refs(of.api_version, of.kind):
+            known = self._objects[target]
+            if namespace in ("", target.namespace) and known["metadata"]["uid"] not in listed and _version(known) <= moment:
+                self.drop(known)
+        for each in listing.items:
+            self.put(each)
+
+    def clear(self, of: Resource) -> None:
+        """The cluster no longer serves this kind: all its objects are gone."""
+        for target in self.refs(of.api_version, of.kind):
+            self.drop(self._objects[target])
+
+    def _forget(self, target: Ref, old: Manifest) -> None:
+        self._kinds.discard(_kind(target), target)
+        for uid in owners(old):
+            self._owned.discard(uid, target)
+
+
+def needed(manifest: Manifest) -> Manifest:
+    """The parts of an object that a decision may use: no managed fields (a third of an object), of a pod's spec almost nothing."""
+    meta = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    kept = {**manifest, "metadata": meta}
+    if manifest["kind"] == "Pod":
+        kept["spec"] = {key: value for key, value in manifest["spec"].items() if key in NEEDED_OF_PODS}
+    if manifest["kind"] == "ConfigMap":
+        # The same watchdog module in every ConfigMap: one copy in memory.
+        kept["data"] = {key: sys.intern(value) for key, value in (manifest.get("data") or {}).items()}
+    return kept
+
+
+def owners(manifest: Manifest) -> Iterable[str]:
+    """Under which uids an object is found: its owners, or what an Event is about."""
+    if (about := manifest.get("involvedObject")) is not None:
+        return (about["uid"],) if about.get("uid") else ()
+    return tuple(each["uid"] for each in manifest["metadata"].get("ownerReferences") or ())
+
+
+def model_label(manifest: Manifest) -> str:
+    """Name of the model that an object says it belongs to; empty when it says nothing."""
+    return str((manifest["metadata"].get("labels") or {}).get(MODEL, ""))
+
+
+def _kind(target: Ref) -> tuple[str, str, str]:
+    return target.api_version, target.kind, target.namespace
+
+
+def _version(manifest: Manifest) -> int:
+    return int(manifest["metadata"]["resourceVersion"])
+
+
+def _newer(new: Manifest, old: Manifest) -> bool:
+    return new["metadata"]["uid"] != old["metadata"]["uid"] or _version(new) > _version(old)
