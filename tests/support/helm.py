@@ -1,15 +1,16 @@
-"""Helm as a person uses it: the real program, started for each call."""
+"""Helm as a person uses it: the real program, of the version that the box builds, started for each call."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from box import gobuild
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "allod"
@@ -19,14 +20,6 @@ FULL = CHART / "ci" / "full-values.yaml"
 
 class HelmError(AssertionError):
     """Helm refused. The text is what it told the person."""
-
-
-def binary() -> Path:
-    """The helm that the box builds, or else the one of this machine."""
-    found = shutil.which("helm")
-    if not found:
-        raise FileNotFoundError("no helm: `make cluster` builds one, or install it (https://helm.sh/docs/intro/install)")
-    return Path(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,7 @@ class Helm:
             "KUBECONFIG": str(self.kubeconfig or self.home / "none"),
             **private,
         }
-        command = [str(binary()), *map(str, words)]
+        command = [str(gobuild.built().helm), *map(str, words)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise HelmError(f"{' '.join(command)}\n{done.stderr}{done.stdout}")
@@ -58,20 +51,26 @@ class Helm:
         return [document for document in yaml.safe_load_all(self.text(*values, release=release)) if document]
 
     def text(self, *values: str | Path, release: str = "allod") -> str:
-        """The same as text. A value is a file, or `key=value` as for --set-json."""
+        """The same as text. A value is a file, `key=value` as for --set-json, or a flag."""
         return self.run("template", release, CHART, "--namespace", self.namespace, *flags(values))
 
     def install(self, *values: str | Path, release: str = "allod") -> str:
-        """What helm says to the person (NOTES.txt included). Waits for nothing: without nodes no Deployment gets ready."""
+        """What helm says to the person, NOTES.txt included."""
         return self.run("install", release, CHART, "--namespace", self.namespace, "--create-namespace", *flags(values))
 
     def upgrade(self, *values: str | Path, chart: Path = CHART, release: str = "allod") -> str:
         return self.run("upgrade", release, chart, "--namespace", self.namespace, *flags(values))
 
-    def uninstall(self, release: str = "allod") -> str:
-        return self.run("uninstall", release, "--namespace", self.namespace)
+    def uninstall(self, *more: str, release: str = "allod") -> str:
+        return self.run("uninstall", release, "--namespace", self.namespace, *more)
 
 
 def flags(values: tuple[str | Path, ...]) -> list[str]:
-    """--values for files, --set-json for `key=value`."""
-    return [word for value in values for word in (("--values", str(value)) if isinstance(value, Path) else ("--set-json", value))]
+    """--values for a file, --set-json for `key=value`, and a flag as it is."""
+    return [word for value in values for word in _flag(value)]
+
+
+def _flag(value: str | Path) -> tuple[str, ...]:
+    if isinstance(value, Path):
+        return ("--values", str(value))
+    return (value,) if value.startswith("--") else ("--set-json", value)
