@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from allod.api.markers import Cel
+if TYPE_CHECKING:
+    from allod.api.markers import Cel
 
 GROUP = "allod.dev"
 VERSION = "v1alpha1"

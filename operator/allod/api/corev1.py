@@ -8,6 +8,7 @@ from pydantic import Field
 
 from allod.api.base import ApiModel, LabelMap, Name, Text, Token
 from allod.api.markers import AtomicMap, Cel, ListMap, OpenObject, Shape
+from allod.api.modeldeploymentrules import POD_LABELS, POD_SPEC
 
 Key = Annotated[str, Field(min_length=1, max_length=317)]
 """A qualified name: an optional DNS prefix, a slash, and up to 63 characters."""
@@ -63,6 +64,15 @@ class EnvVarSource(ApiModel):
     """A field of the pod."""
     resource_field_ref: ResourceFieldSelector | None = None
     """A resource of the container."""
+
+    rules = (
+        Cel(
+            "env-one-source",
+            "(has(self.secretKeyRef) ? 1 : 0) + (has(self.configMapKeyRef) ? 1 : 0) + (has(self.fieldRef) ? 1 : 0)"
+            " + (has(self.resourceFieldRef) ? 1 : 0) == 1",
+            "valueFrom of a variable in engine.env has exactly one of secretKeyRef, configMapKeyRef, fieldRef and resourceFieldRef",
+        ),
+    )
 
 
 class EnvVar(ApiModel):
@@ -275,12 +285,18 @@ class PodPart(ApiModel):
     """Changes to the init container `inspect`, and further init containers."""
     volumes: Annotated[tuple[Annotated[NamedPart, OpenObject()], ...], Field(max_length=64), ListMap()] = ()
     """Further volumes."""
+    share_process_namespace: bool | None = None
+    """Refused, as is hostPID: a dead engine would leave its workers behind."""
+    host_pid: Annotated[bool | None, Field(alias="hostPID")] = None
+    """Refused, as is shareProcessNamespace."""
+
+    rules = POD_SPEC
 
 
 class TemplateMetadata(ApiModel):
     """Labels and annotations of the pods."""
 
-    labels: LabelMap = Field(default_factory=dict)
+    labels: Annotated[LabelMap, POD_LABELS] = Field(default_factory=dict)
     """Further labels of the pods."""
     annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(default_factory=dict)
     """Annotations of the pods."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from allod.api.base import ApiModel, Text, Token
 from allod.api.corev1 import EnvVar, LocalObjectReference
+from allod.api.enginerules import ARG_NAMES, ENGINE, ENV, IMAGE_SHAPE
 from allod.api.markers import ListMap
 from allod.api.values import Ratio
 
@@ -17,7 +18,7 @@ class Engine(ApiModel):
 
     type: Literal["vLLM", "LlamaCpp"]
     """vLLM for GPUs (and, with its CPU image, for tests); LlamaCpp for CPUs and the edge: one GGUF file, no GPU."""
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    image: Annotated[str, Field(min_length=1, max_length=512), IMAGE_SHAPE] | None = None
     """Image of the engine. Without it: the image of this type in the chart's values, chosen once per revision, so that an upgrade
     of the operator restarts no model."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
@@ -40,11 +41,13 @@ class Engine(ApiModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads that compute; LlamaCpp only. Without it: resources.cpu, rounded down, at least 1: more threads than cores
     wait for each other."""
-    args: Annotated[dict[str, Text], Field(max_length=64)] = Field(default_factory=dict)
+    args: Annotated[dict[str, Text], Field(max_length=64), ARG_NAMES] = Field(default_factory=dict)
     """Further flags without their dashes: `{reasoning-parser: deepseek_r1}` becomes `--reasoning-parser=deepseek_r1`. "true" turns a
     switch on, "false" turns it off by its `no-` form. A map, so that two appliers may own one flag each. What has a field of
     its own is refused here."""
     extra_args: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...], Field(max_length=64)] = ()
     """Arguments as they are, after all others: for flags that repeat."""
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=64), ListMap()] = ()
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=64), ListMap(), *ENV] = ()
     """Environment variables of the engine. What the operator sets itself is refused here."""
+
+    rules = ENGINE

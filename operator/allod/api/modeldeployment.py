@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from allod.api import modeldeploymentrules as refuse
 from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
 from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
 from allod.api.engine import Engine
@@ -14,7 +15,7 @@ from allod.api.modeldeploymentstatus import ModelDeploymentStatus
 from allod.api.modeluri import ModelUri
 from allod.api.values import Cpu, Duration, Memory
 
-ServedName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/:-]*[A-Za-z0-9])?$")]
+ServedName = Annotated[str, Field(min_length=1, max_length=128), refuse.SERVED_NAME]
 
 
 class SecretKeyReference(ApiModel):
@@ -44,6 +45,8 @@ class Model(ApiModel):
     secret_ref: SecretKeyReference | None = None
     """Token for a hf:// repository that is not public."""
 
+    rules = refuse.MODEL
+
 
 class Parallelism(ApiModel):
     """How one replica is spread over GPUs. Their product is the number of GPUs that a replica needs."""
@@ -59,7 +62,7 @@ class Gpu(ApiModel):
 
     count: Annotated[int, Field(ge=1, le=64)]
     """How many: parallelism.tensor x parallelism.pipeline."""
-    resource_name: Key = "nvidia.com/gpu"
+    resource_name: Annotated[Key, refuse.GPU_RESOURCE] = "nvidia.com/gpu"
     """What the device plugin calls them."""
     memory: Memory | None = None
     """Memory of one GPU, such as 80Gi, by which the operator checks that the model fits before it takes GPUs. Without it: the check
@@ -79,15 +82,17 @@ class Resources(ApiModel):
     """Size of /dev/shm, by which the processes of one engine exchange data. Without it: 2Gi for vLLM, and none for LlamaCpp, which
     is one process."""
 
+    rules = refuse.RESOURCES
+
 
 class Health(ApiModel):
     """How patient the operator is. Each sets probes, grace periods and the engine's own time-outs together."""
 
-    startup_timeout: Duration = Duration("30m")
+    startup_timeout: Annotated[Duration, refuse.between("startup-timeout", "health.startupTimeout", "10s", "24h")] = Duration("30m")
     """From the start of a pod until it serves. After it the engine is restarted, and the revision counts as not startable."""
-    hang_timeout: Duration = Duration("30s")
+    hang_timeout: Annotated[Duration, refuse.between("hang-timeout", "health.hangTimeout", "3s", "1h")] = Duration("30s")
     """How long an engine may make no step while requests wait for it. After it the pod gets no more requests and is restarted."""
-    drain_timeout: Duration = Duration("45s")
+    drain_timeout: Annotated[Duration, refuse.between("drain-timeout", "health.drainTimeout", "0s", "1h")] = Duration("45s")
     """How long requests in flight may take to finish when a pod has to go."""
 
 
@@ -155,6 +160,8 @@ class ModelDeploymentSpec(ApiModel):
     """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
     reporting. To free the GPUs set replicas to 0."""
 
+    rules = refuse.SPEC
+
 
 class ModelDeployment(ApiModel):
     """A language model behind an OpenAI-compatible Service.
@@ -167,6 +174,8 @@ class ModelDeployment(ApiModel):
     """What should be served, and how."""
     status: ModelDeploymentStatus = ModelDeploymentStatus()
     """What the operator sees and did."""
+
+    rules = refuse.MODEL_DEPLOYMENT
 
     @property
     def served_name(self) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from allod.api.values import Value
+from allod.api.markers import VALIDATIONS, Cel, Schema
+from allod.api.values import Value, cel_string
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import core_schema
 
 Scheme: TypeAlias = Literal["hf", "pvc", "oci", "file"]
 
@@ -19,6 +24,41 @@ FILE = r"^file:///[^/].*$"
 SHAPES: dict[Scheme, str] = {"hf": HF, "pvc": PVC, "oci": OCI, "file": FILE}
 """RE2 and Python's re both read them: the CRD's rules are made of the same texts."""
 
+LATER = "s3|ms|gs|az|http|https"
+"""Schemes that people try, and that nothing here can read yet."""
+
+
+def _shape(scheme: Scheme, sentence: str) -> Cel:
+    return Cel(f"uri-{scheme}", f"!self.startsWith('{scheme}://') || self.matches({cel_string(SHAPES[scheme])})", sentence)
+
+
+RULES = (
+    Cel(
+        "uri-scheme",
+        f"self.matches('^({'|'.join(SHAPES)}|{LATER})://')",
+        "model.uri begins with where the files are: hf://org/name, pvc://claim/path, oci://image:tag/path or file:///path",
+    ),
+    Cel(
+        "uri-supported",
+        f"!self.matches('^({LATER})://')",
+        "model.uri s3://, ms://, gs://, az:// and http(s):// are not supported yet: put the files on a volume (pvc://claim/path) or into an"
+        " image (oci://image:tag/path)",
+        "'model.uri %s:// is not supported yet: put the files on a volume (pvc://claim/path) or into an image (oci://image:tag/path)'"
+        ".format([self.split('://')[0]])",
+    ),
+    _shape("hf", "model.uri hf:// names a repository, hf://org/name; a branch, tag or commit goes into model.revision"),
+    _shape("pvc", "model.uri pvc:// names a PersistentVolumeClaim and a path in it: pvc://models/qwen3-32b"),
+    _shape(
+        "oci", "model.uri oci:// names an image with its tag or digest, then a path in it: oci://registry.corp/models/qwen3:32b/weights"
+    ),
+    _shape("file", "model.uri file:// has three slashes and an absolute path on the node: file:///srv/models/qwen3-32b"),
+    Cel(
+        "uri-no-dots",
+        r"!self.matches(r'/\.\.?(/|$)')",
+        "model.uri has . or .. in its path: write the path without them",
+    ),
+)
+
 
 class ModelUri(Value):
     """`hf://org/name`, `pvc://claim/path`, `oci://image:tag/path` or `file:///path`."""
@@ -27,6 +67,10 @@ class ModelUri(Value):
     pattern = "|".join(f"({shape})" for shape in SHAPES.values())
     sentence = "a model's address is hf://org/name, pvc://claim/path, oci://image:tag/path or file:///path"
     max_length = 512
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _core: core_schema.CoreSchema, _handler: GetJsonSchemaHandler) -> Schema:
+        return {"type": "string", "maxLength": cls.max_length, VALIDATIONS: [rule.validation() for rule in RULES]}
 
     @property
     def scheme(self) -> Scheme:

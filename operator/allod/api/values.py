@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic_core import core_schema
 
+from allod.api.markers import VALIDATIONS, Cel, Schema
+
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 BYTES = {unit: 1000**power for power, unit in enumerate(("k", "M", "G", "T", "P"), 1)} | {
     f"{unit}i": 1024**power for power, unit in enumerate(("K", "M", "G", "T", "P"), 1)
 }
+
+
+INT_OR_STRING: Schema = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
+
+
+def cel_string(text: str) -> str:
+    """As a raw string literal of CEL, in which a backslash is a backslash. `text` has no single quote."""
+    return f"r'{text}'"
 
 
 class Value(str):
@@ -41,9 +51,15 @@ class Value(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        text: core_schema.CoreSchema = core_schema.str_schema(max_length=cls.max_length)
-        either = core_schema.union_schema([core_schema.int_schema(), text]) if cls.or_int else text
-        return core_schema.no_info_after_validator_function(cls.of, either, metadata={"value": cls})
+        return core_schema.no_info_plain_validator_function(cls.of)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _core: core_schema.CoreSchema, _handler: GetJsonSchemaHandler) -> Schema:
+        """The shape is a rule, not a `pattern`: a person who mistypes a value should read a sentence, not a regular expression."""
+        text = "string(self)" if cls.or_int else "self"
+        shape = Cel(f"{cls.__name__.lower()}-shape", f"{text}.matches({cel_string(cls.pattern)})", cls.sentence)
+        kind = INT_OR_STRING if cls.or_int else {"type": "string"}
+        return {**kind, "maxLength": cls.max_length, VALIDATIONS: [shape.validation()]}
 
 
 class Duration(Value):

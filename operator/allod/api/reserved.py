@@ -1,0 +1,106 @@
+"""Flags and variables that are not the user's to set on an engine, each with what to do instead."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+OURS = "the operator sets it"
+ONE_SERVER = "use replicas, as each pod is one engine that is watched as one"
+TLS = "put a proxy before the model, as the probes speak HTTP"
+
+VLLM_FLAGS: Final = {
+    "model": "use model.uri",
+    "revision": "use model.revision",
+    "hf-token": "use model.secretRef",
+    "served-model-name": "use model.servedName",
+    "runner": "use model.task",
+    "convert": "use model.task",
+    "dtype": "use engine.dtype",
+    "quantization": "use engine.quantization",
+    "kv-cache-dtype": "use engine.kvCacheDtype",
+    "max-model-len": "use engine.maxModelLen",
+    "max-num-seqs": "use engine.maxNumSeqs",
+    "gpu-memory-utilization": "use engine.gpuMemoryUtilization",
+    "tensor-parallel-size": "use parallelism.tensor",
+    "pipeline-parallel-size": "use parallelism.pipeline",
+    "data-parallel-size": ONE_SERVER,
+    "api-server-count": ONE_SERVER,
+    "nnodes": ONE_SERVER,
+    "node-rank": ONE_SERVER,
+    "master-addr": ONE_SERVER,
+    "master-port": ONE_SERVER,
+    "headless": ONE_SERVER,
+    "shutdown-timeout": "use health.drainTimeout",
+    "host": OURS,
+    "port": OURS,
+    "uds": OURS,
+    "root-path": OURS,
+    "middleware": OURS,
+    "ssl-keyfile": TLS,
+    "ssl-certfile": TLS,
+    "api-key": "use engine.env with VLLM_API_KEY from a Secret",
+    "config": "use engine.args, as a file could set anything unseen",
+    "disable-log-stats": "leave it out, as the watchdog reads these figures",
+}
+"""vLLM 0.32 (`vllm serve --help=all`), long names without dashes."""
+
+VLLM_SHORT: Final = ("tp", "pp", "dp", "q", "r", "n")
+"""One-dash forms of flags above, as `-tp 4` or `-tp=4`."""
+
+LLAMACPP_FLAGS: Final = {
+    "model": "use model.uri",
+    "model-url": "use model.uri",
+    "hf-repo": "use model.uri",
+    "hf-file": "use model.uri",
+    "hf-token": "use model.uri",
+    "alias": "use model.servedName",
+    "embedding": "use model.task",
+    "embeddings": "use model.task",
+    "rerank": "use model.task",
+    "reranking": "use model.task",
+    "ctx-size": "use engine.maxModelLen",
+    "parallel": "use engine.maxNumSeqs",
+    "threads": "use engine.threads",
+    "host": OURS,
+    "port": OURS,
+    "api-prefix": OURS,
+    "metrics": OURS,
+    "props": "leave it out, as it lets every client change the settings of all",
+    "ssl-key-file": TLS,
+    "ssl-cert-file": TLS,
+    "api-key": "use engine.env with LLAMA_API_KEY from a Secret",
+    "api-key-file": "use engine.env with LLAMA_API_KEY from a Secret",
+}
+"""llama-server of llama.cpp, long names without dashes."""
+
+LLAMACPP_SHORT: Final = ("m", "mu", "hf", "hfr", "hff", "hft", "a", "c", "np", "t")
+
+VARIABLES: Final = {
+    "VLLM_SERVER_DEV_MODE": "leave it out, as it lets every client stop or replace the model",
+    "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "leave it out, as a dead engine has to end to be restarted",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "leave it out, as it lets every client load files of the pod",
+    "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "use health.hangTimeout",
+    "VLLM_ENGINE_READY_TIMEOUT_S": "use health.startupTimeout",
+    "VLLM_HOST_IP": "the operator sets it",
+    "VLLM_PORT": "the operator sets it",
+    "PYTHONPATH": "the operator sets it",
+    "HF_HUB_OFFLINE": "it follows from model.uri",
+    "TRANSFORMERS_OFFLINE": "it follows from model.uri",
+    "HF_TOKEN": "use model.secretRef",
+}
+PREFIXES: Final = {
+    "ALLOD_": "the operator sets it",
+    "LLAMA_ARG_": "use engine.args",
+}
+
+
+def raw_flag(flags: dict[str, str], short: tuple[str, ...]) -> str:
+    """A pattern of RE2 for arguments as they are: vLLM takes `_` for `-` inside a flag, and both engines `--flag=value`."""
+    long = "|".join(re.escape(flag).replace(r"\-", "[-_]") for flag in sorted(flags))
+    return rf"^(--({long})|-({'|'.join(short)}))(=.*)?$"
+
+
+def cel_map(table: dict[str, str]) -> str:
+    """As a map literal of CEL. No text here has a single quote."""
+    return "{" + ", ".join(f"'{key}': '{value}'" for key, value in table.items()) + "}"
