@@ -105,7 +105,7 @@ class Toleration(ApiModel):
     """Value of the taint, for operator Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Which effect of the taint is tolerated. Without it: every effect."""
-    toleration_seconds: int | None = None
+    toleration_seconds: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
     """How long a NoExecute taint is tolerated, in seconds. Without it: for ever."""
 
 

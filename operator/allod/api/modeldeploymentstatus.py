@@ -10,7 +10,8 @@ from allod.api.base import ApiModel, Name, Text, Time, Token
 from allod.api.markers import ListMap
 
 Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
-BigCount = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+BigCount = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""As large as a JSON number can be everywhere."""
 Sentence = Annotated[str, Field(max_length=32_768)]
 
 
