@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from box.addresses import SERVICES
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-SERVICES = "10.201.0.0/16"
-"""Where Service addresses come from."""
 
 
 @dataclass(frozen=True)

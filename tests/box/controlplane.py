@@ -30,16 +30,16 @@ USERS = {"admin": "admin.conf", "controller-manager": "controller-manager.conf",
 class ControlPlane:
     """etcd, kube-apiserver, kube-controller-manager and kube-scheduler, with their certificates."""
 
-    def __init__(self, state: Path, programs: Programs, at: Listening) -> None:
+    def __init__(self, state: Path, programs: Programs, at: Listening, outside: str | None = None) -> None:
         self.state = state
         self.programs = programs
         self.at = at
         self.pki = state / "pki"
         """ca.crt, and NAME.crt with NAME.key for admin and the components."""
-        self.server = at.server
-        """URL, for a program beside the control plane."""
-        self.kubeconfig = self.pki / "admin.conf"
-        """As cluster-admin, for a program beside the control plane."""
+        self.server = outside or at.server
+        """URL, for a program on this machine."""
+        self.kubeconfig = state / "kubeconfig"
+        """As cluster-admin, for a program on this machine."""
 
     @property
     def api(self) -> Api:
@@ -49,7 +49,8 @@ class ControlPlane:
     def start_all(self) -> None:
         """All four; returns when Pods can be made. The certificates are there already."""
         for user, name in USERS.items():
-            pki.kubeconfig(self.pki / name, pki=self.pki, user=user, server=self.server)
+            pki.kubeconfig(self.pki / name, pki=self.pki, user=user, server=self.at.server)
+        pki.kubeconfig(self.kubeconfig, pki=self.pki, user="admin", server=self.server)
         self.start("etcd")
         self.start("kube-apiserver")
         self.wait_ready()

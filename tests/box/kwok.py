@@ -27,7 +27,7 @@ def start(plane: ControlPlane) -> None:
         [
             built.kwok,
             f"--config={built.kwok_stages}",
-            f"--kubeconfig={plane.kubeconfig}",
+            f"--kubeconfig={plane.pki}/admin.conf",
             f"--manage-nodes-with-annotation-selector={MARK}=fake",
             f"--cidr={PODS}",
             "--node-lease-duration-seconds=40",

@@ -61,7 +61,7 @@ def run(name: str, binds: list[str], pairs: list[str], command: list[str]) -> No
         raise BoxError(f"--bind: there is no {', '.join(absent)}.", "Write --bind SOURCE:TARGET with a file or folder of this machine.")
     argv = root.command(ROOTS[name].path, command, binds=sources)
     variables = dict(pair.partition("=")[::2] for pair in pairs)
-    os.execvpe(argv[0], argv, root.environment({**variables, "TERM": os.environ.get("TERM", "dumb")}))  # noqa: S606  no shell wanted
+    os.execvpe(argv[0], argv, root.environment({**variables, "TERM": os.environ.get("TERM", "dumb")}))
 
 
 def _arguments() -> argparse.ArgumentParser:

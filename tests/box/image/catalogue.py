@@ -1,4 +1,4 @@
-"""Everything that can be built, in the order in which a person would look for it. A new image is a module with a Product, and a line here."""
+"""Everything that can be built. A new image is a module with a Product, and a line here."""
 
 from __future__ import annotations
 

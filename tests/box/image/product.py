@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import hashlib
 import shutil
@@ -34,8 +35,10 @@ class Product:
     """What it is, in one line."""
     make: Callable[[Path], None]
     """Makes it at the given path, which does not exist yet and lies beside its place."""
-    inputs: tuple[str, ...]
-    """Files and folders of the repository that decide what comes out, recipe included."""
+    recipe: tuple[str, ...]
+    """The Python modules of the repository that say how; their comments and docstrings do not count."""
+    sources: tuple[str, ...] = ()
+    """Files and folders of the repository that are copied into it."""
     needs: tuple[Product, ...] = ()
     """What must be there before it is made."""
     image: str = ""
@@ -52,7 +55,8 @@ class Product:
 
     def digest(self) -> str:
         """Changes when an input changes, or one of an input's inputs."""
-        parts = [self.name, digest(REPOSITORY, self.inputs), *(needed.digest() for needed in self.needs)]
+        own = [digest(REPOSITORY, self.recipe, meaning), digest(REPOSITORY, self.sources, Path.read_bytes)]
+        parts = [self.name, *own, *(needed.digest() for needed in self.needs)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def fresh(self) -> bool:
@@ -90,15 +94,25 @@ class Product:
         progress.say(f"{self.name}: made in {time.monotonic() - began:.0f} s, {size(self.path)}, {self.path}")
 
 
-def digest(root: Path, inputs: Iterable[str]) -> str:
+def digest(root: Path, inputs: Iterable[str], read: Callable[[Path], bytes]) -> str:
     """One hash over names, contents and executable bits; a symbolic link counts as what it points to."""
     total = hashlib.sha256()
     for name in inputs:
         for path in _files(root / name):
             mode = "x" if path.stat().st_mode & 0o100 else "-"
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            total.update(f"{path.relative_to(root)} {mode} {content}\n".encode())
+            total.update(f"{path.relative_to(root)} {mode} {hashlib.sha256(read(path)).hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def meaning(module: Path) -> bytes:
+    """A Python module without its comments, docstrings and format: an edit of those rebuilds nothing."""
+    tree = ast.parse(module.read_bytes())
+    for node in ast.walk(tree):
+        if body := getattr(node, "body", None):
+            match body:
+                case [ast.Expr(ast.Constant(str())), *rest]:
+                    node.body = rest  # type: ignore[attr-defined]  every node with a docstring has a body
+    return ast.dump(tree).encode()
 
 
 def _files(path: Path) -> list[Path]:

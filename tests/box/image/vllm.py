@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from box import archive, cache, machine
+from box import archive, machine
 from box.image import debian, packages, root
 from box.image.product import HERE, Product, remove
 from box.image.torch.slim import SLIM_VERSION, VERSION, slim
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VLLM_VERSION = "0.32.0"
 PYTHON = "3.13"

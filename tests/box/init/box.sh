@@ -1,0 +1,16 @@
+#!/bin/sh
+# The first process of the box: mounts, processes and network of its own. When it dies, the kernel ends everything
+# inside; nothing is left but files and empty cgroups.
+#   box.sh PAUSE STATE ADDRESS/BITS
+set -eu
+pause=$1 state=$2 address=$3
+mount --make-rprivate /
+mount -t proc proc /proc
+mount -t tmpfs -o mode=755 tmpfs /run
+hostname box
+ip link set lo up
+ip link add br0 type bridge
+ip address add "$address" dev br0
+ip link set br0 up
+echo 1 > /proc/sys/net/ipv4/ip_forward          # of this network alone
+exec "$pause" box "$state"                      # by these words the box is found again

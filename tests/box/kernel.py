@@ -1,0 +1,43 @@
+"""Whether this kernel can carry a box: tried for real in namespaces that vanish with the trial."""
+
+from __future__ import annotations
+
+import subprocess
+
+from box.errors import NotThere
+
+TRIALS = {
+    "bridges (CONFIG_BRIDGE)": "ip link add trial0 type bridge",
+    "veth pairs (CONFIG_VETH)": "ip link add trial1 type veth peer name trial2",
+    "nftables with address translation (CONFIG_NF_TABLES, CONFIG_NFT_NAT)": (
+        "nft 'add table ip trial; add chain ip trial nat { type nat hook postrouting priority 100; }; add rule ip trial nat masquerade'"
+    ),
+    "connection tracking in nftables (CONFIG_NFT_CT)": (
+        "nft 'add table ip trial; add chain ip trial f { type filter hook forward priority 0; }; add rule ip trial f ct state established accept'"
+    ),
+    "overlay file systems (CONFIG_OVERLAY_FS)": (
+        "mount -t tmpfs tmpfs /run && mkdir /run/a /run/b /run/c /run/d && mount -t overlay -o lowerdir=/run/a,upperdir=/run/b,workdir=/run/c overlay /run/d"
+    ),
+}
+"""Feature: command that works only where the feature is."""
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child=KILL")
+
+
+def check() -> None:
+    """Refuses with the name of what is missing."""
+    if _run("true"):
+        raise NotThere(
+            "This user may not make namespaces, even as root.",
+            "In a container, run it privileged; on a hardened kernel, allow them (kernel.* sysctls).",
+        )
+    if not _run(" && ".join(f"({command})" for command in TRIALS.values())):
+        return
+    for feature, command in TRIALS.items():
+        if said := _run(command):
+            raise NotThere(f"This kernel lacks {feature}: {said}", "Use a kernel with it (Debian's has all), or the control plane alone.")
+
+
+def _run(command: str) -> str:
+    """What the failing command said; empty when it worked."""
+    ran = subprocess.run([*NAMESPACES, "sh", "-c", command], capture_output=True, text=True, check=False)
+    return (ran.stderr.strip() or f"exit status {ran.returncode}") if ran.returncode else ""
