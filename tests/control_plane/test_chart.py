@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,7 +122,8 @@ def test_crds_of_somebody_else_are_not_touched(plane: ControlPlane, helm: Helm) 
 
 def test_a_second_operator_for_other_namespaces_lives_beside_the_first(plane: ControlPlane, helm: Helm) -> None:
     helm.install(MINIMAL, 'namespaces=["ai"]')
-    helm.install(MINIMAL, 'namespaces=["research"]', "rbac.people=false", "crds.install=false", release="research")
+    other = replace(helm, namespace="allod-research")
+    other.install(MINIMAL, 'namespaces=["research"]', "rbac.people=false", "crds.install=false", release="research")
     assert {"Deployment/allod", "Deployment/research-allod"} <= ours(plane)
 
 

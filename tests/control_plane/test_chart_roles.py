@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with chart_plane(tmp_path_factory.mktemp("plane")) as running:
         helm = Helm(tmp_path_factory.mktemp("helm"), running.kubeconfig)
         helm.install(MINIMAL)
-        helm.install(MINIMAL, 'namespaces=["research"]', "rbac.people=false", "crds.install=false", release="research")
+        other = replace(helm, namespace="allod-research")
+        other.install(MINIMAL, 'namespaces=["research"]', "rbac.people=false", "crds.install=false", release="research")
         for person, role in PEOPLE.items():
             running.kubectl("create", "rolebinding", person, f"--clusterrole={role}", f"--user={person}", "--namespace=ai")
         waiting.until("Kubernetes has aggregated the roles", lambda: may(running, "vic", "get", MODELS), seconds=30)
@@ -94,7 +96,7 @@ def test_the_operator_may_not(plane: ControlPlane, verb: str, resource: str) -> 
 
 @pytest.mark.parametrize(("namespace", "allowed"), [("research", True), ("ai", False), ("allod-system", False)])
 def test_an_operator_of_one_namespace_may_do_nothing_elsewhere(plane: ControlPlane, namespace: str, *, allowed: bool) -> None:
-    who = "system:serviceaccount:allod-system:research-allod"
+    who = "system:serviceaccount:allod-research:research-allod"
     assert may(plane, who, "patch", "statefulsets.apps", namespace) is allowed
     assert may(plane, who, "list", MODELS, namespace) is allowed
 
