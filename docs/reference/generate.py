@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Everything that is made of the models in operator/allod/api: crds/, the chart's copies, and the pages of this folder.
 
 `make generate` writes the files; with --check nothing is written, and a file that is not what the models say is an error.
@@ -8,13 +7,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from allod.api.crds import KINDS, Kind
 from allod.api.modeldeployment import ModelDeployment
 from allod.api.reserved import LLAMACPP_FLAGS, PREFIXES, VARIABLES, VLLM_FLAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = {"crds": "*.yaml", "charts/allod/templates/crds": "*.yaml", "docs/reference": "*.md"}
@@ -27,6 +29,28 @@ KEEP = """\
   annotations:
     helm.sh/resource-policy: keep
   {{- end }}
+"""
+
+INTRODUCTION = """\
+`apiVersion: {group}/v1alpha1`, namespaced, short name `{short}`, category `allod`: `kubectl get {plural}.{group}`.
+The same texts are in `kubectl explain {short} --recursive`.
+
+Nothing but `spec.replicas` gets a default from the API server: what the operator does without a field is said in its text, and `status`
+shows it. What is refused is refused with the sentences under the tables, mostly with the object's own values in them; the name of a
+rule, such as `gpu-count`, is what `allod lint` prints.
+"""
+NEWER = """\
+## Fields of a newer version
+
+A field that the CRD in the cluster does not have is never lost silently:
+
+- `kubectl apply` and `kubectl create` refuse the object: `strict decoding error: unknown field "spec.resources.foo"`.
+- With `--validate=warn` they say `Warning: unknown field "spec.resources.foo"`, and the API server drops the field.
+- Server-side apply (`kubectl apply --server-side`, Argo CD with ServerSideApply, Flux) refuses it whatever `--validate` says:
+  `.spec.resources.foo: field not declared in schema`.
+
+So upgrade the chart, and with it the CRD, before the manifests. The other way round is safe: an operator that is older than the CRD
+ignores the fields that it does not know, keeps serving, and leaves them as they are, because it never writes the `spec`.
 """
 
 Schema = dict[str, Any]
@@ -78,22 +102,20 @@ def template(kind: Kind, manifest: str) -> str:
 def page(kind: Kind) -> str:
     """The reference of one kind."""
     schema = kind.schema()
+    group = kind.manifest()["spec"]["group"]
     parts = [
         f"<!-- {NOTICE} -->\n\n# {kind.name}\n",
         f"{schema['description']}\n",
-        f"`apiVersion: {kind.manifest()['spec']['group']}/v1alpha1`, namespaced, short name `{kind.short}`, category `allod`:"
-        f" `kubectl get {kind.plural}.{kind.manifest()['spec']['group']}`. The same texts are in `kubectl explain {kind.short} --recursive`.\n",
-        "Nothing but `spec.replicas` gets a default from the API server: what the operator does without a field is said in its text,"
-        " and `status` shows it. A rule's name, such as `gpu-count`, is what `allod lint` prints.\n",
+        INTRODUCTION.format(group=group, short=kind.short, plural=kind.plural),
         "## In `kubectl get`\n",
         table(
             ("column", "meaning"),
             [(f"{c.name.upper()}{' (with `-o wide`)' if c.wide else ''}", c.description) for c in kind.columns],
         ),
-        *rules_of(schema, "About the whole object"),
+        *rules_of(schema),
         *sections("spec", schema["properties"]["spec"]),
         *sections("status", schema["properties"]["status"]),
-        newer(kind),
+        NEWER,
     ]
     if kind.model is ModelDeployment:
         parts += refused()
@@ -104,7 +126,7 @@ def sections(path: str, schema: Schema) -> list[str]:
     """One section per object, in the order of the fields."""
     fields = schema["properties"]
     rows = [(f"`{name}`{' (required)' if name in schema.get('required', ()) else ''}", *cells(path, name, fields[name])) for name in fields]
-    made = [f"## `{path}`\n", f"{schema['description']}\n", table(("field", "type", "meaning"), rows), *rules_of(schema, "", fields)]
+    made = [f"## `{path}`\n", f"{schema['description']}\n", table(("field", "type", "meaning"), rows), *rules_of(schema, fields)]
     for name, part in fields.items():
         made += [section for inner, deep in objects(f"{path}.{name}", part) for section in sections(inner, deep)]
     return made
@@ -128,17 +150,20 @@ def kind_of(schema: Schema) -> str:
     """What may be written, in words."""
     if "enum" in schema:
         return " or ".join(f"`{word}`" for word in schema["enum"])
-    match schema.get("type", "number or string"):
+    match schema.get("type"):
         case "array":
-            keys = schema.get("x-kubernetes-list-map-keys")
-            told = f", told apart by {keys[0]}" if keys else ", each once" if schema.get("x-kubernetes-list-type") == "set" else ""
-            least = f"{schema['minItems']} to " if "minItems" in schema else "up to "
-            inner = "objects" if "properties" in schema["items"] else f"of {kind_of(schema['items'])}"
-            return f"list, {least}{schema['maxItems']}{told}" + ("" if inner == "objects" else f", {inner}")
+            return list_of(schema)
         case "object" if "additionalProperties" in schema:
-            return f"map, up to {schema['maxProperties']}, of {kind_of(schema['additionalProperties'])}"
+            return f"map, up to {schema['maxProperties']} entries, each a {kind_of(schema['additionalProperties'])}"
         case "object":
-            return "object" + (", other fields are kept" if schema.get("x-kubernetes-preserve-unknown-fields") else "")
+            return "object" + (" with any further fields" if schema.get("x-kubernetes-preserve-unknown-fields") else "")
+        case _:
+            return scalar_of(schema)
+
+
+def scalar_of(schema: Schema) -> str:
+    """A single value in words."""
+    match schema.get("type", "string or integer"):
         case "integer":
             return f"integer, {schema['minimum']:,} to {schema['maximum']:,}"
         case "boolean":
@@ -147,7 +172,15 @@ def kind_of(schema: Schema) -> str:
             return f"{written}, RFC 3339" if schema.get("format") == "date-time" else f"{written}, up to {schema['maxLength']:,} characters"
 
 
-def rules_of(schema: Schema, title: str, fields: Schema | None = None) -> list[str]:
+def list_of(schema: Schema) -> str:
+    """A list in words: how many, how told apart, and of what unless the items have a section of their own."""
+    keys = schema.get("x-kubernetes-list-map-keys")
+    told = f", told apart by `{keys[0]}`" if keys else ", all distinct" if schema.get("x-kubernetes-list-type") == "set" else ""
+    number = f"{schema['minItems']} to {schema['maxItems']}" if "minItems" in schema else f"up to {schema['maxItems']}"
+    return f"list of {number}{told}" + ("" if "properties" in schema["items"] else f", each a {kind_of(schema['items'])}")
+
+
+def rules_of(schema: Schema, fields: Schema | None = None) -> list[str]:
     """What is refused, in the sentences that a person reads then."""
     about = [("", rule) for rule in schema.get(VALIDATIONS, ())]
     for name, part in (fields or {}).items():
@@ -156,23 +189,7 @@ def rules_of(schema: Schema, title: str, fields: Schema | None = None) -> list[s
     if not about:
         return []
     lines = [f"- {at}{escaped(rule['message'])} (`{rule['name']}`)" for at, rule in about]
-    return [f"{title or 'Refused'}{', refused' if title else ''} otherwise:\n", "\n".join(lines) + "\n"]
-
-
-def newer(kind: Kind) -> str:
-    """What happens to fields that this version does not know."""
-    return f"""## Fields of a newer version
-
-A field that the CRD in the cluster does not have is never silently lost by `kubectl`:
-
-- `kubectl apply` and `kubectl create` refuse the object: `strict decoding error: unknown field "spec.resources.foo"`.
-- with `--validate=warn` they say `Warning: unknown field "spec.resources.foo"` and the API server drops the field.
-- server-side apply (`kubectl apply --server-side`, Argo CD with ServerSideApply, Flux) refuses it whatever `--validate` says:
-  `.spec.resources.foo: field not declared in schema`.
-
-So upgrade the chart, and with it the CRD, before the manifests. The other way round is safe: an operator that is older than the CRD ignores
-the fields that it does not know, keeps serving, and leaves them in the object as they are, because it never writes the `spec` of a {kind.name}.
-"""
+    return ["Refused, in these words:\n", "\n".join(lines) + "\n"]
 
 
 def refused() -> list[str]:
@@ -193,7 +210,7 @@ def refused() -> list[str]:
     ]
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, tuple("---" for _ in head), *(tuple(escaped(cell) for cell in row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

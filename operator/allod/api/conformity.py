@@ -1,0 +1,114 @@
+"""Whether a value has the shape that a structural schema asks for, said in sentences."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from allod.api.markers import Schema
+
+UNKNOWN = "x-kubernetes-preserve-unknown-fields"
+TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int,), "object": (dict,), "array": (list,)}
+WORDS = {dict: "a map", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+WANTED = {"string": "a string", "boolean": "true or false", "integer": "a whole number", "object": "a map", "array": "a list"}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that the API server would refuse."""
+
+    rule: str
+    """Name of the rule: `gpu-count`, or `required`, `type`, `enum`, `bounds`, `duplicate`, `unknown-field` of the schema."""
+    path: str
+    """Where, as in `spec.engine.env[0].name`."""
+    message: str
+    """What is wrong and what to do, in one sentence."""
+
+
+def mismatches(path: str, schema: Schema, value: Any) -> Iterator[Violation]:
+    """What of a value is not as its schema says. A key with null counts as absent."""
+    if not _of_type(schema, value):
+        yield Violation("type", path, f"{path} is {_word(value)} and has to be {_wanted(schema)}")
+    elif isinstance(value, dict):
+        yield from _object(path, schema, value)
+    elif isinstance(value, list):
+        yield from _array(path, schema, value)
+    else:
+        yield from _scalar(path, schema, value)
+
+
+def _of_type(schema: Schema, value: Any) -> bool:
+    if schema.get("x-kubernetes-int-or-string"):
+        return isinstance(value, (int, str)) and not isinstance(value, bool)
+    kinds = TYPES[schema["type"]]
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+
+
+def _wanted(schema: Schema) -> str:
+    return "a string or a whole number" if schema.get("x-kubernetes-int-or-string") else WANTED[schema["type"]]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"the number {value}"
+    return WORDS.get(type(value), type(value).__name__)
+
+
+def _object(path: str, schema: Schema, value: dict[str, Any]) -> Iterator[Violation]:
+    fields = schema.get("properties", {})
+    written = {name: part for name, part in value.items() if part is not None}
+    for name in schema.get("required", ()):
+        if name not in written:
+            at = _below(path, name)
+            yield Violation("required", at, f"{at} is missing: {fields[name].get('description', '')}".rstrip(": "))
+    if len(written) > schema.get("maxProperties", len(written)):
+        yield Violation("bounds", path, f"{path} has {len(written)} entries and may have {schema['maxProperties']}")
+    for name, part in written.items():
+        if name in fields:
+            yield from mismatches(_below(path, name), fields[name], part)
+        elif isinstance(schema.get("additionalProperties"), dict):
+            yield from mismatches(_below(path, name), schema["additionalProperties"], part)
+        elif fields and not schema.get(UNKNOWN):
+            near = difflib.get_close_matches(name, fields, 1)
+            yield Violation(
+                "unknown-field",
+                _below(path, name),
+                f"{_below(path, name)} is not a field of this version" + (f", did you mean {near[0]}?" if near else ""),
+            )
+
+
+def _array(path: str, schema: Schema, value: list[Any]) -> Iterator[Violation]:
+    least, most = schema.get("minItems", 0), schema.get("maxItems", len(value))
+    if not least <= len(value) <= most:
+        yield Violation("bounds", path, f"{path} has {len(value)} items and may have {least} to {most}")
+    keys = schema.get("x-kubernetes-list-map-keys", ())
+    seen: list[Any] = []
+    for index, item in enumerate(value):
+        yield from mismatches(f"{path}[{index}]", schema["items"], item)
+        told_by = [item.get(key) for key in keys] if keys and isinstance(item, dict) else item
+        if schema.get("x-kubernetes-list-type") in {"map", "set"} and told_by in seen:
+            name = " ".join(str(part) for part in told_by) if isinstance(told_by, list) else told_by
+            yield Violation("duplicate", f"{path}[{index}]", f"{path} has {name} twice: remove one of them")
+        seen.append(told_by)
+
+
+def _scalar(path: str, schema: Schema, value: str | float) -> Iterator[Violation]:
+    if "enum" in schema and value not in schema["enum"]:
+        yield Violation("enum", path, f"{path} is {value} and has to be one of {', '.join(schema['enum'])}")
+    if isinstance(value, str):
+        least, most = schema.get("minLength", 0), schema.get("maxLength", len(value))
+        if not least <= len(value) <= most:
+            yield Violation("bounds", path, f"{path} has {len(value)} characters and may have {least} to {most}")
+        if "pattern" in schema and not re.search(schema["pattern"], value):
+            yield Violation("pattern", path, f"{path} is {value} and has to match {schema['pattern']}")
+    elif not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        yield Violation("bounds", path, f"{path} is {value} and has to be {schema['minimum']} to {schema['maximum']}")
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
