@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from box import addresses, bringup, cache, door, gobuild, lock, machine, processes, teardown, tools
 from box.components import Listening
+from box.containers import Process, container_processes
 from box.controlplane import ControlPlane
 from box.errors import BoxError, Failed, Taken
 from box.namespaces import Inside, Namespaces
@@ -129,9 +130,10 @@ class Box:
         node = self.node(name)
         if node.running:
             raise Taken(f"{name} is running.", f"python3 -m box node crash {name}")
+        before = bringup.heartbeats(self)
         node.boot(self.space)
         node.join()
-        bringup.wait_for_nodes(self, [node])
+        bringup.wait_for_nodes(self, [node], before)
 
     def link(self, name: str, *, up: bool) -> None:
         """Cuts a node's network, or mends it."""
@@ -155,6 +157,10 @@ class Box:
     def doors(self) -> list[Door]:
         """All that are open; one of them leads to the API server."""
         return door.doors(self.state)
+
+    def processes(self, pod: str, container: str | None = None, *, match: str = "") -> list[Process]:
+        """The processes of a container of NAMESPACE/POD that have `match` in their command line."""
+        return container_processes(self.plane.api, self.state, pod, container, match)
 
     def _pids(self) -> list[int]:
         return processes.find(str(gobuild.built().pause), "box", str(self.state))

@@ -15,9 +15,10 @@ from box.errors import Failed
 from box.programs import check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
+    from box.api import Object
     from box.box import Box
     from box.node import Node
 
@@ -54,7 +55,7 @@ def _bring_up(box: Box, nodes: Sequence[Node], pool: ThreadPoolExecutor) -> None
     with box.progress.step(f"{len(nodes)} nodes Ready"):
         _all([pool.submit(node.join) for node in nodes])
         _start_agents(box)
-        wait_for_nodes(box, nodes)
+        wait_for_nodes(box, nodes, {})
         box.plane.wait_default_service_account()
 
 
@@ -109,8 +110,13 @@ def _start_agents(box: Box) -> None:
     programs.start("kube-proxy", [gobuild.built().kube, "kube-proxy", f"--config={config}"])
 
 
-def wait_for_nodes(box: Box, nodes: Sequence[Node]) -> None:
-    """Until these are Ready and offer their GPUs."""
+def heartbeats(box: Box) -> dict[str, str]:
+    """When each node's kubelet last reported, as the API server knows it."""
+    return {found["metadata"]["name"]: _ready(found).get("lastHeartbeatTime", "") for found in box.plane.api.items("/api/v1/nodes")}
+
+
+def wait_for_nodes(box: Box, nodes: Sequence[Node], before: Mapping[str, str]) -> None:
+    """Until these have reported since `before`, are Ready and offer their GPUs: for 23 s a crashed node still looks Ready."""
     wanted = {node.name: str(node.gpus) for node in nodes}
 
     def ready() -> bool:
@@ -118,13 +124,17 @@ def wait_for_nodes(box: Box, nodes: Sequence[Node]) -> None:
             for name in ("kubelet", "kube-proxy", "gpu-plugin", "netpol"):
                 check(node.programs, name)
         seen = {found["metadata"]["name"]: found for found in box.plane.api.items("/api/v1/nodes")}
-        return all(name in seen and _takes_pods(seen[name], gpus) for name, gpus in wanted.items())
+        return all(name in seen and _takes_pods(seen[name], gpus, before.get(name, "")) for name, gpus in wanted.items())
 
     waiting.until(f"{', '.join(wanted)} are Ready", ready, seconds=READY, todo=f"Look at the logs in {box.log}.")
 
 
-def _takes_pods(node: dict[str, object], gpus: str) -> bool:
-    status = node["status"]
-    assert isinstance(status, dict)
-    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
-    return conditions.get("Ready") == "True" and status["allocatable"].get("nvidia.com/gpu", "0") == gpus
+def _takes_pods(node: Object, gpus: str, before: str) -> bool:
+    ready = _ready(node)
+    reported = ready.get("status") == "True" and ready["lastHeartbeatTime"] != before
+    return reported and node["status"]["allocatable"].get("nvidia.com/gpu", "0") == gpus
+
+
+def _ready(node: Object) -> Object:
+    """Its condition of that name; empty before its kubelet has reported."""
+    return next((one for one in node["status"].get("conditions", ()) if one["type"] == "Ready"), {})

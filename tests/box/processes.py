@@ -87,3 +87,17 @@ def memory(pid: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
+def name(pid: int) -> str:
+    """The program, by the first words of its command line that say what it is (`kube kubelet ...` is kubelet)."""
+    try:
+        words = [os.fsdecode(word) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+    except OSError:
+        return "?"
+    program = Path(words[0]).name
+    if program == "kube" and len(words) > 1:
+        return words[1]
+    if "-m" in words[:-1]:
+        return words[words.index("-m") + 1]
+    return program or "?"

@@ -108,11 +108,15 @@ def meaning(module: Path) -> bytes:
     """A Python module without its comments, docstrings and format: an edit of those rebuilds nothing."""
     tree = ast.parse(module.read_bytes())
     for node in ast.walk(tree):
-        if body := getattr(node, "body", None):
-            match body:
-                case [ast.Expr(ast.Constant(str())), *rest]:
-                    node.body = rest  # type: ignore[attr-defined]  every node with a docstring has a body
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # a lambda's body is one expression
+            body[:] = [part for part in body if not _is_docstring(part)]
     return ast.dump(tree).encode()
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    """Also the docstring of an attribute: a text that stands alone does nothing."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
 
 
 def _files(path: Path) -> list[Path]:

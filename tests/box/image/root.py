@@ -16,8 +16,8 @@ NOBODY = 65534
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # $1 root, $2 user, $3 number of binds, then OPTIONS SOURCE TARGET of each, then the command. The mounts are in a namespace of this process
-# alone and vanish with it. The overlay exists to make folders for the binds: its upper folder lies on a tmpfs over the root's own /tmp, which
-# the overlay itself does not see.
+# alone and vanish with it. The overlay exists to make folders for the binds: its upper folder lies on a tmpfs over the root's own /tmp,
+# which the overlay itself does not see.
 RESTRICTED = """
 root=$1 user=$2 binds=$3; shift 3
 mount -t tmpfs tmpfs "$root/tmp"

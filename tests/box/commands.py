@@ -1,0 +1,174 @@
+"""What a person can ask of the box. Results go to standard output, progress and errors to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from box import bench, cache, containers, gobuild, machine, registry, status
+from box.box import Box, prepare
+from box.errors import BoxError
+from box.progress import Progress
+
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
+Command = Callable[[Box, argparse.Namespace], int | None]
+
+
+def run(words: Sequence[str]) -> int:
+    """The exit status: 0, 1 with what is wrong and what to do on standard error, 2 for a wrong command line."""
+    asked = parser().parse_args(words)
+    command: Command = asked.command
+    try:
+        return command(Box(asked.state), asked) or 0
+    except BoxError as error:
+        print(f"\n{error.wrong}\n{error.todo}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped; what had been started is ended again.", file=sys.stderr)
+    return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    whole = argparse.ArgumentParser(prog="python3 -m box", description="A real Kubernetes cluster on this machine.")
+    whole.add_argument("--state", type=Path, default=cache.state(), metavar="FOLDER", help="the box's own files (%(default)s)")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(command=command)
+        return made
+
+    new = add("up", up, "bring the cluster up, until its nodes are Ready")
+    new.add_argument("--nodes", type=int, default=2, help="real nodes (%(default)s)")
+    new.add_argument("--gpus", type=int, default=4, help="pretended nvidia.com/gpu on each (%(default)s)")
+    add("down", down, "end the cluster; nothing is left of it but its logs")
+    add("status", show, "what is up, where its doors are, what it costs")
+    add("kubeconfig", kubeconfig, "print the path of the kubeconfig: export KUBECONFIG=$(python3 -m box kubeconfig)")
+    add("kubectl", kubectl, "run kubectl on the cluster").add_argument("words", nargs=argparse.REMAINDER, metavar="ARGS")
+    add("load", load, "import container images into every node").add_argument("images", nargs="+", type=Path, metavar="IMAGE.tar")
+    pushed = add("push", push, "put an image into the cluster's own registry, to have it pulled")
+    pushed.add_argument("image", type=Path, metavar="IMAGE.tar")
+    pushed.add_argument("name", help="such as demo/hello:1")
+    opened = add("door", door, "reach a Service or a Pod at 127.0.0.1")
+    opened.add_argument("doors", nargs="*", metavar="PORT=SERVICE.NAMESPACE:PORT", help="PORT 0: any free one; none: list the doors")
+    opened.add_argument("--close", action="store_true", help="close these doors")
+    power = add("node", node, "cut a node's power, or start it again")
+    power.add_argument("what", choices=["crash", "start"])
+    power.add_argument("name")
+    cable = add("link", link, "cut a node's network, or mend it")
+    cable.add_argument("what", choices=["down", "up"])
+    cable.add_argument("name")
+    for name, text in (("kill", "crash"), ("stop", "hang"), ("continue", "end the hang of")):
+        fault = add(name, processes, f"{text} the processes of a container")
+        fault.set_defaults(signal=SIGNALS[name])
+        fault.add_argument("pod", metavar="NAMESPACE/POD")
+        fault.add_argument("container", nargs="?", help="without it: the first of the Pod")
+        fault.add_argument("--match", default="", metavar="TEXT", help="only processes with this text in their command line")
+    inside = add("enter", enter, "run a command inside a node, or beside the control plane (box)")
+    inside.add_argument("place")
+    inside.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    add("logs", logs, "list the logs, or print one").add_argument("name", nargs="?", metavar="PLACE/PROGRAM")
+    add("prepare", ready, "fetch and build everything that the cluster needs")
+    add("bench", figures, "measure: seconds to two nodes, control plane alone, memory")
+    return whole
+
+
+def up(box: Box, asked: argparse.Namespace) -> None:
+    fresh = box.up(nodes=asked.nodes, gpus=asked.gpus)
+    print("The cluster is up." if fresh else "The cluster was up already.")
+    print(f"  export KUBECONFIG={box.kubeconfig}\n  python3 -m box kubectl get nodes\n  python3 -m box down")
+
+
+def down(box: Box, _asked: argparse.Namespace) -> None:
+    print("The cluster is gone." if box.down() else "There was no cluster.")
+
+
+def show(box: Box, _asked: argparse.Namespace) -> int:
+    print(status.text(box))
+    return 0 if box.running else 1
+
+
+def kubeconfig(box: Box, _asked: argparse.Namespace) -> None:
+    print(box.plane.kubeconfig)
+
+
+def kubectl(box: Box, asked: argparse.Namespace) -> None:
+    program = gobuild.built().kubectl
+    os.execv(program, [str(program), f"--kubeconfig={box.plane.kubeconfig}", f"--cache-dir={box.state / 'kubectl'}", *asked.words])
+
+
+def load(box: Box, asked: argparse.Namespace) -> None:
+    for image in asked.images:
+        with box.progress.step(f"importing {image.name}"):
+            box.load([image])
+
+
+def push(box: Box, asked: argparse.Namespace) -> None:
+    print(registry.push(box, asked.image, asked.name))
+
+
+def door(box: Box, asked: argparse.Namespace) -> None:
+    for words in asked.doors:
+        port, _, target = words.rpartition("=")
+        if asked.close:
+            for opened in box.doors():
+                if str(opened.port) == (port or target):
+                    opened.close()
+        else:
+            print(f"http://127.0.0.1:{box.open(target, int(port or 0)).port}")
+    if not asked.doors:
+        for opened in box.doors():
+            print(f"127.0.0.1:{opened.port} -> {opened.target}")
+
+
+def node(box: Box, asked: argparse.Namespace) -> None:
+    if asked.what == "crash":
+        box.crash(asked.name)
+        print(f"{asked.name} has crashed; it is NotReady in about 23 s.")
+    else:
+        with box.progress.step(f"{asked.name} Ready"):
+            box.start(asked.name)
+
+
+def link(box: Box, asked: argparse.Namespace) -> None:
+    box.link(asked.name, up=asked.what == "up")
+
+
+def processes(box: Box, asked: argparse.Namespace) -> None:
+    found = box.processes(asked.pod, asked.container, match=asked.match)
+    containers.send(found, asked.signal)
+    for process in found:
+        print(f"{asked.signal.name} {process.pid} {process.command}")
+
+
+def enter(box: Box, asked: argparse.Namespace) -> None:
+    space = box.space if asked.place == "box" else box.node(asked.place).space
+    command = space.command(*(asked.words or ["/bin/bash"]))
+    os.execvp(command[0], command)
+
+
+def logs(box: Box, asked: argparse.Namespace) -> None:
+    found = {path.relative_to(box.log).with_suffix("").as_posix(): path for path in sorted(box.log.rglob("*.log"))}
+    if not asked.name:
+        print("\n".join(f"{path.stat().st_size:>9}  {name}" for name, path in found.items()) or f"There are no logs in {box.log}.")
+        return
+    chosen = [path for name, path in found.items() if asked.name in {name, path.stem}]
+    if not chosen:
+        raise BoxError(f"There is no log {asked.name}.", f"There are {', '.join(found) or 'none'}.")
+    for path in chosen:
+        sys.stdout.write(path.read_text(errors="replace"))
+
+
+def ready(box: Box, _asked: argparse.Namespace) -> None:
+    prepare(box.progress)
+    print(f"Everything is in {cache.folder()}.")
+
+
+def figures(_box: Box, _asked: argparse.Namespace) -> None:
+    machine.require_root("Measuring a cluster with nodes")
+    print(json.dumps(bench.measure(Progress()), indent=2))
