@@ -92,6 +92,7 @@ def test_an_uninstall_leaves_the_crds_and_the_models_and_nothing_else(plane: Con
     assert {"Deployment/allod", "ClusterRole/allod", "ClusterRole/allod-admin"} <= ours(plane)
     helm.uninstall("--wait")
     assert ours(plane) == set()
+    assert [crd["metadata"]["name"] for crd in get(plane, "crds", "--selector", "app.kubernetes.io/name=allod")["items"]] == [CRD]
     assert get(plane, "modeldeployment", "chat", "--namespace", "ai")["metadata"]["name"] == "chat"
 
 

@@ -60,7 +60,7 @@ def test_every_value_has_a_comment() -> None:
         assert any(lines[place - 1].startswith("#") for place in places), f"{path} has no comment in values.yaml"
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path != "crds.keep"])
+@pytest.mark.parametrize("path", PATHS)
 def test_no_value_does_nothing(helm: Helm, path: str) -> None:
     """Each value of full-values.yaml, set alone, changes what is rendered."""
     value = at(yaml.safe_load(FULL.read_text()), path)
