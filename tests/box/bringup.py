@@ -101,8 +101,8 @@ def _start_agents(box: Box) -> None:
     hosts.touch()
     programs.start("dnsmasq", dns.dnsmasq(hosts, pid_file))
     waiting.until("dnsmasq listens", pid_file.exists, seconds=10)
-    programs.start("dns", [sys.executable, "-m", "box.dns", *where, hosts, pid_file])
-    programs.start("volumes", [sys.executable, "-m", "box.volumes", *where, box.state])
+    programs.start("dns", [sys.executable, "-m", "box.agent", "dns", *where, hosts, pid_file])
+    programs.start("volumes", [sys.executable, "-m", "box.agent", "volumes", *where, box.state])
     volumes.install(box.plane.api)
     # As on any control plane machine: so the API server reaches webhooks behind a Service, and a door a Service, whichever node is down.
     config = box.state / "kube-proxy.json"

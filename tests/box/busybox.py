@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -26,7 +25,7 @@ def image() -> Path:
             shutil.copy2(program, binaries / "busybox")
             for applet in applets:
                 if applet != "busybox":
-                    os.symlink("busybox", binaries / applet)
+                    (binaries / applet).symlink_to("busybox")
             (Path(folder) / "tmp").mkdir(mode=0o777)
             archive.write(out, NAME, [Path(folder)], cmd=["/bin/sh"], env={"PATH": "/bin"})
     return out

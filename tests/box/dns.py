@@ -1,4 +1,4 @@
-"""Cluster DNS: dnsmasq answers, this agent tells it the names. `python -m box.dns SERVER PKI HOSTS-FILE DNSMASQ-PID-FILE`
+"""Cluster DNS: dnsmasq answers, this agent tells it the names. `python -m box.agent dns SERVER PKI HOSTS-FILE DNSMASQ-PID-FILE`
 
     NAME.NAMESPACE.svc.cluster.local            the cluster address, or every ready pod for a headless Service
     POD.NAME.NAMESPACE.svc.cluster.local        each pod with a host name (StatefulSet) behind a headless Service
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +88,3 @@ def main(server: str, pki: str, hosts: str, pid_file: str) -> None:
             unfinished.replace(hosts)
             os.kill(int(Path(pid_file).read_text()), signal.SIGHUP)
             told = lines
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A door from 127.0.0.1 of the machine into the box: `python -m box.door STATE BOX-PID PORT=HOST:PORT`
+"""A door from 127.0.0.1 of the machine into the box: `python -m box.agent door STATE BOX-PID PORT=HOST:PORT`
 
 A socket belongs to the network that it was made in. So this program listens on the machine first, then moves into the box's network and
 connects from there: no interface, no route and no rule on the machine. HOST is an address, SERVICE.NAMESPACE or POD.SERVICE.NAMESPACE.
@@ -8,7 +8,6 @@ It ends with the box. To a NetworkPolicy it is an outsider at the address of the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import random
@@ -52,7 +51,7 @@ def open_door(state: Path, box: int, target: str, port: int = 0) -> Door:
     listening = _listen(port)
     port = listening.getsockname()[1]
     # The arguments say all that `doors` must find again; the socket is handed over open, so the port is taken from now on.
-    command = [sys.executable, "-m", "box.door", "door-of", str(state), str(box), f"{port}={target}", str(listening.fileno())]
+    command = [sys.executable, "-m", "box.agent", "door", "door-of", str(state), str(box), f"{port}={target}", str(listening.fileno())]
     environment = {**os.environ, "PYTHONPATH": str(namespaces.SOURCES)}
     with listening, (state / "log" / "door.log").open("ab") as log:
         process = subprocess.Popen(
@@ -107,9 +106,13 @@ async def serve(state: Path, target: str, listening: socket.socket, ends_with: i
             print(f"{target}: {error}", file=sys.stderr, flush=True)
             writer.close()
             return
-        await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-        inner_writer.close()
-        writer.close()
+        try:
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+        except OSError:  # either side may go at any time
+            pass
+        finally:
+            inner_writer.close()
+            writer.close()
 
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(ends_with, ended.set)
@@ -118,11 +121,11 @@ async def serve(state: Path, target: str, listening: socket.socket, ends_with: i
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):  # either side may go at any time
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+    """Until the sender has no more, which the receiver is told while the other direction may go on."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
 
 
 def main(_mark: str, state: str, box: str, door: str, descriptor: str) -> None:
@@ -130,7 +133,3 @@ def main(_mark: str, state: str, box: str, door: str, descriptor: str) -> None:
     ends_with = os.pidfd_open(int(box))
     namespaces.enter_network(int(box))
     asyncio.run(serve(Path(state), door.partition("=")[2], listening, ends_with))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

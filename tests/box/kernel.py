@@ -6,18 +6,15 @@ import subprocess
 
 from box.errors import NotThere
 
+NAT = "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade"
+TRACKING = "add table ip t; add chain ip t c { type filter hook forward priority 0; }; add rule ip t c ct state new accept"
+OVERLAY = "mount -t tmpfs tmpfs /run; cd /run; mkdir a b c d; mount -t overlay -o lowerdir=a,upperdir=b,workdir=c overlay d"
 TRIALS = {
     "bridges (CONFIG_BRIDGE)": "ip link add trial0 type bridge",
     "veth pairs (CONFIG_VETH)": "ip link add trial1 type veth peer name trial2",
-    "nftables with address translation (CONFIG_NF_TABLES, CONFIG_NFT_NAT)": (
-        "nft 'add table ip trial; add chain ip trial nat { type nat hook postrouting priority 100; }; add rule ip trial nat masquerade'"
-    ),
-    "connection tracking in nftables (CONFIG_NFT_CT)": (
-        "nft 'add table ip trial; add chain ip trial f { type filter hook forward priority 0; }; add rule ip trial f ct state established accept'"
-    ),
-    "overlay file systems (CONFIG_OVERLAY_FS)": (
-        "mount -t tmpfs tmpfs /run && mkdir /run/a /run/b /run/c /run/d && mount -t overlay -o lowerdir=/run/a,upperdir=/run/b,workdir=/run/c overlay /run/d"
-    ),
+    "nftables with address translation (CONFIG_NF_TABLES, CONFIG_NFT_NAT)": f"nft '{NAT}'",
+    "nftables with connection tracking (CONFIG_NFT_CT)": f"nft '{TRACKING}'",
+    "overlay file systems (CONFIG_OVERLAY_FS)": OVERLAY,
 }
 """Feature: command that works only where the feature is."""
 NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child=KILL")

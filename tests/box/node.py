@@ -85,7 +85,7 @@ class Node:
         programs.start("kubelet", [kube, "kubelet", *kubelet, f"--hostname-override={self.name}"])
         programs.start("kube-proxy", [kube, "kube-proxy", f"--config={self.folder}/kube-proxy.json"])
         programs.start("gpu-plugin", [kube, "gpu-plugin", f"--devices={self.gpus}"])
-        programs.start("netpol", [sys.executable, "-m", "box.netpol", server, pki, self.name])
+        programs.start("netpol", [sys.executable, "-m", "box.agent", "netpol", server, pki, self.name])
 
     def crash(self) -> None:
         """As if its power was cut: its processes and its link are gone at once, its disk stays."""

@@ -90,7 +90,7 @@ def memory(pid: int) -> int:
 
 
 def name(pid: int) -> str:
-    """The program, by the first words of its command line that say what it is (`kube kubelet ...` is kubelet)."""
+    """The program, by the first words of its command line that say what it is (`kube kubelet` is kubelet, `python -m box.agent dns` is dns)."""
     try:
         words = [os.fsdecode(word) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
     except OSError:
@@ -98,6 +98,6 @@ def name(pid: int) -> str:
     program = Path(words[0]).name
     if program == "kube" and len(words) > 1:
         return words[1]
-    if "-m" in words[:-1]:
-        return words[words.index("-m") + 1]
+    if "box.agent" in words[:-1]:
+        return words[words.index("box.agent") + 1]
     return program or "?"

@@ -1,4 +1,4 @@
-"""A registry inside the box, for tests in which pulling itself is what matters. Other images are imported (`Box.load`): no server, 6 s less."""
+"""A registry inside the box, for tests in which the pull itself matters. Other images are imported (`Box.load`), which is faster."""
 
 from __future__ import annotations
 
@@ -97,5 +97,5 @@ class Client:
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     content = archive.extractfile(name)
     if content is None:
-        raise Failed(f"{name} in {archive.name} is not a file.", "The image must be a Docker archive, as `docker save` writes it.")
+        raise Failed(f"{name} in the image is not a file.", "The image must be a Docker archive, as `docker save` writes it.")
     return content

@@ -33,7 +33,7 @@ MACHINE = {
     "nsenter": "util-linux",
 }
 """Program: package. None of these packages starts a service."""
-SID = ("containerd", "containernetworking-plugins", "docker-registry")
+SID = ("containerd", "containernetworking-plugins", "docker-registry", "busybox-static")
 OLDEST_CONTAINERD = (2, 1)
 """The first that mounts an image as a volume."""
 

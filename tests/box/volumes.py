@@ -1,6 +1,6 @@
 """Dynamic local volumes: a claim of the StorageClass `local` gets a folder on the node on which its Pod was scheduled.
 
-`python -m box.volumes SERVER PKI STATE`. The scheduler picks the node and writes it on the claim; this agent makes the folder below
+`python -m box.agent volumes SERVER PKI STATE`. The scheduler picks the node and writes it on the claim; this agent makes the folder below
 the node's own /var/lib and the PersistentVolume, and removes both when the claim is deleted. A size is recorded, not enforced.
 """
 
@@ -120,7 +120,3 @@ def main(server: str, pki: str, state: str) -> None:
                     provisioner.remove(found)
         except (OSError, Refused) as error:
             print(error, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,0 +1,12 @@
+"""`python -m box.agent NAME ARGUMENTS`: one of the small programs that run inside the box, or the door to it."""
+
+from __future__ import annotations
+
+import sys
+
+from box import dns, door, netpol, volumes
+
+AGENTS = {"dns": dns.main, "door": door.main, "netpol": netpol.main, "volumes": volumes.main}
+
+if __name__ == "__main__":
+    AGENTS[sys.argv[1]](*sys.argv[2:])
