@@ -1,4 +1,4 @@
-"""What `FROM docker.io/library/python:3.13-slim` gives in the box, where no image hub is reached: Debian trixie with Debian's Python 3.13."""
+"""What `FROM docker.io/library/python:3.13-slim` gives in the box, without an image hub: Debian trixie and its Python 3.13."""
 
 from __future__ import annotations
 

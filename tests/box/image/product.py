@@ -69,17 +69,18 @@ class Product:
 
     def build(self, progress: Progress) -> None:
         """Makes it and what it needs, or says that it is there. At most one process of the machine builds at a time."""
-        with _alone(progress):
-            self._build(progress)
+        if not self.fresh():
+            with _alone(progress):
+                self._build(progress)
+        else:
+            progress.say(f"{self.name}: unchanged, {size(self.path)}")
 
     def _build(self, progress: Progress) -> None:
-        if self.fresh():
-            progress.say(f"{self.name}: unchanged, {size(self.path)}")
+        if self.fresh():  # made by the process that was waited for, or for another product's sake
             return
         digest_now = self.digest()
         for needed in self.needs:
-            if not needed.fresh():
-                needed._build(progress)  # noqa: SLF001  its own class; the lock is held
+            needed._build(progress)  # noqa: SLF001  its own class; the lock is held
         cache.room_for(self.gigabytes, self.name)
         unfinished = self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
         remove(unfinished)
