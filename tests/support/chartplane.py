@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from box.controlplane import ControlPlane
 
 NODES = 2
-ON_FAKE_NODES = 'tolerations=[{"key": "kwok.x-k8s.io/node", "operator": "Exists"}]'
-"""Value of the chart: the pretended nodes have a taint."""
+FAKE = {"key": "kwok.x-k8s.io/node", "operator": "Exists"}
+"""Toleration of the taint that pretended nodes have."""
+ON_FAKE_NODES = f"tolerations={json.dumps([FAKE])}"
+"""The same as a value of the chart."""
 
 
 @contextmanager

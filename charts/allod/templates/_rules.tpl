@@ -6,7 +6,7 @@ what the operator really calls, in both directions. `patch` is server-side apply
 # What people write. Only /status is ours to write.
 - apiGroups: [allod.dev]
   resources: [modeldeployments]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [allod.dev]
   resources: [modeldeployments/status]
   verbs: [patch]
@@ -33,12 +33,12 @@ what the operator really calls, in both directions. `patch` is server-side apply
 # Why a model does not serve: its pods, and what the cluster says of its StatefulSets.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
   verbs: [list, watch]
 # What the operator tells in `kubectl describe`.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}

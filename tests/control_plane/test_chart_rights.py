@@ -1,0 +1,165 @@
+"""What the chart grants is what the operator calls: nothing less, or it would fail; nothing more, or it could do harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from box import waiting
+from support.audit import audited, called_verbs, refused
+from support.chartplane import FAKE, chart_plane, get
+from support.helm import MINIMAL, Helm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from box.controlplane import ControlPlane
+    from support.audit import Right
+
+USER = "system:serviceaccount:allod-system:allod"
+NEVER_CALLED: dict[Right, str] = {
+    ("allod.dev", "modeldeployments/finalizers", "update"): "no call of its own: an admission plugin that OpenShift turns on asks for it",
+}
+PROMETHEUS_KINDS = {"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
+MODEL: dict[str, Any] = {
+    "apiVersion": "allod.dev/v1alpha1",
+    "kind": "ModelDeployment",
+    "metadata": {"name": "chat", "namespace": "ai"},
+    "spec": {
+        "model": {"uri": "hf://HuggingFaceTB/SmolLM2-135M-Instruct"},
+        "engine": {"type": "vLLM"},
+        "resources": {"memory": "1Gi"},
+        "replicas": 2,
+        "scheduling": {"tolerations": [FAKE]},
+    },
+}
+
+
+def crd_of_prometheus(kind: str, plural: str) -> dict[str, Any]:
+    """Enough of the Prometheus Operator's API for its objects to be stored."""
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
+
+
+def granted(rendered: list[dict[str, Any]]) -> set[Right]:
+    """What the rendered roles bound to the operator allow."""
+    roles = [each for each in rendered if each["kind"] in ("Role", "ClusterRole") and each["metadata"]["name"] in ("allod", "allod-leader")]
+    return {
+        (group, resource, verb)
+        for role in roles
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@contextmanager
+def operator(plane: ControlPlane, deployment: dict[str, Any], folder: Path) -> Iterator[None]:
+    """The operator as the Deployment would run it: its environment, its ServiceAccount, and nothing of the administrator."""
+    kubeconfig = yaml.safe_load(plane.kubeconfig.read_text())
+    token = plane.kubectl("create", "token", "allod", "--namespace", "allod-system").strip()
+    kubeconfig["users"] = [{"name": kubeconfig["users"][0]["name"], "user": {"token": token}}]
+    mine = folder / "kubeconfig"
+    mine.write_text(yaml.safe_dump(kubeconfig))
+    given = {each["name"]: each["value"] for each in deployment["spec"]["template"]["spec"]["containers"][0]["env"] if "value" in each}
+    pod = {"POD_NAMESPACE": "allod-system", "POD_NAME": "allod-here", "ALLOD_HTTP_HOST": "127.0.0.1", "ALLOD_HTTP_PORT": "0"}
+    with (folder / "operator.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "allod", "run"],
+            env={**os.environ, **given, **pod, "KUBECONFIG": str(mine)},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def serves(plane: ControlPlane, replicas: int) -> bool:
+    """Whether the model's newest spec is what serves, and nothing of an older revision is left."""
+    model = get(plane, "modeldeployment", "chat", "--namespace", "ai")
+    status = model.get("status", {})
+    statefulsets = get(plane, "statefulsets", "--namespace", "ai")["items"]
+    return bool(
+        status.get("observedGeneration") == model["metadata"]["generation"]
+        and status.get("activeRevision") == status.get("desiredRevision")
+        and [each["spec"]["replicas"] for each in statefulsets] == [replicas]
+        and statefulsets[0].get("status", {}).get("readyReplicas", 0) == replicas
+    )
+
+
+def a_models_life(plane: ControlPlane) -> None:
+    """Everything that the operator does in its days: make, change, scale, switch monitoring off and on, refuse, delete."""
+
+    def apply(**changes: Any) -> None:
+        plane.kubectl("apply", "--filename=-", stdin=json.dumps({**MODEL, "spec": {**MODEL["spec"], **changes}}))
+        replicas = changes.get("replicas", MODEL["spec"]["replicas"])
+        waiting.until(f"chat serves with {changes}", lambda: serves(plane, replicas), seconds=60, todo="Look at operator.log.")
+
+    def children(kinds: str) -> list[str]:
+        return [each["kind"] for each in get(plane, kinds, "--namespace", "ai", "--selector", "allod.dev/model=chat")["items"]]
+
+    apply()
+    apply(engine={"type": "vLLM", "maxModelLen": 2048})
+    apply(monitoring={"podMonitor": False, "prometheusRule": False})
+    waiting.until("monitoring is off", lambda: children("podmonitors,prometheusrules") == [], seconds=30, todo="Look at operator.log.")
+    apply(replicas=1)
+    waiting.until("one replica has no disruption budget", lambda: children("poddisruptionbudgets") == [], seconds=30, todo="operator.log")
+    plane.kubectl("delete", "modeldeployment", "chat", "--namespace", "ai", "--cascade=foreground", "--wait")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[Right]]]:
+    """The audit log of the operator's life under the chart's rights, and those rights."""
+    with chart_plane(tmp_path_factory.mktemp("plane")) as plane:
+        log = audited(plane)
+        for kind, plural in PROMETHEUS_KINDS.items():
+            plane.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(crd_of_prometheus(kind, plural)))
+            plane.kubectl("wait", "--for=condition=Established", f"crd/{plural}.monitoring.coreos.com")
+        helm = Helm(tmp_path_factory.mktemp("helm"), plane.kubeconfig)
+        helm.install(MINIMAL)
+        with operator(plane, get(plane, "deployment", "allod", "--namespace", "allod-system"), tmp_path_factory.mktemp("operator")):
+            a_models_life(plane)
+        yield log, granted(helm.template(MINIMAL))
+
+
+def test_no_request_of_the_operator_is_forbidden(story: tuple[Path, set[Right]]) -> None:
+    log, _ = story
+    assert refused(log, USER) == set()
+
+
+def test_the_chart_grants_what_the_operator_calls(story: tuple[Path, set[Right]]) -> None:
+    log, rights = story
+    assert called_verbs(log, USER) - rights == set()
+
+
+def test_the_chart_grants_nothing_that_the_operator_never_calls(story: tuple[Path, set[Right]]) -> None:
+    log, rights = story
+    assert rights - called_verbs(log, USER) == NEVER_CALLED.keys()
