@@ -49,8 +49,8 @@ def error_of(code: int, answer: dict[str, Any], asked: str) -> ApiError:
             return AlreadyExists(message)
         case 409:
             return Conflict(message)
-        # 401 is a token that is being rotated: the client reads the new one within a minute.
-        case 401 | 408 | 429:
+        # 401 is a token that is being rotated: the client reads the new one within a minute. 410 is a list that took too long.
+        case 401 | 408 | 410 | 429:
             return Unavailable(message)
         case _ if code >= 500:  # noqa: PLR2004  # the border of HTTP itself
             return Unavailable(message)

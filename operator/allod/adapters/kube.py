@@ -186,11 +186,11 @@ class ApiServer:
                 auth_settings=["BearerToken"],
             )
             response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
-            code, text = response.status, await response.read()
+            code = response.status
+            text = await response.read()  # type: ignore[no-untyped-call]  # the client annotates most but not this
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            raise Unavailable(
-                f"{asked}: no answer from {self._client.configuration.host} ({problem or type(problem).__name__})"
-            ) from problem
+            server = self._client.configuration.host
+            raise Unavailable(f"{asked}: no answer from {server} ({problem or type(problem).__name__})") from problem
         finally:
             self._observe(verb, code, perf_counter() - started)
         answer = _document(text)

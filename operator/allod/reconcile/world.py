@@ -25,11 +25,11 @@ class World(Protocol):
     def all(self, api_version: str, kind: str, namespace: str) -> tuple[Manifest, ...]:
         """All objects of a kind in a namespace."""
 
-    def put(self, manifest: Manifest) -> None:
-        """Take note of an object as the API server answered it."""
+    def wrote(self, answer: Manifest) -> None:
+        """Take note of an object as the API server answered to our write, or to our look at it."""
 
-    def drop(self, gone: Manifest) -> None:
-        """Take note that this object is gone."""
+    def deleted(self, gone: Manifest) -> None:
+        """Take note that we deleted this object."""
 
 
 class Figures(Protocol):

@@ -36,6 +36,9 @@ class Timing:
     """Between two attempts to acquire or to renew."""
 
 
+CLIENT_GO = Timing()
+
+
 class LeaseLost(Exception):  # noqa: N818  # it is read as what happened
     """We led and could not renew in time: another replica may lead now, so this process must not write any more."""
 
@@ -43,7 +46,7 @@ class LeaseLost(Exception):  # noqa: N818  # it is read as what happened
 class Lease:
     """One replica's part in the election."""
 
-    def __init__(self, kube: Kube, target: Ref, identity: str, timing: Timing = Timing()) -> None:
+    def __init__(self, kube: Kube, target: Ref, identity: str, timing: Timing = CLIENT_GO) -> None:
         """`identity` must differ between replicas: the pod's name."""
         self._kube, self._target, self._identity, self._timing = kube, target, identity, timing
         self.problem = ""

@@ -20,8 +20,7 @@ CONDITION_LABELS = ("kind", "namespace", "name", "type", "status")
 class Metrics:
     """All figures of one process."""
 
-    def __init__(self, depth: Callable[[], float] = lambda: 0.0) -> None:
-        """`depth()` is how many keys wait."""
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -30,7 +29,7 @@ class Metrics:
             "allod_reconcile_seconds", "Duration of a reconcile", ("kind",), buckets=RECONCILE_BUCKETS, registry=self.registry
         )
         self._retries = self._counter("allod_retries_total", "Reconciles that will be tried again", ("kind",))
-        Gauge("allod_workqueue_depth", "Objects that wait for a worker", registry=self.registry).set_function(depth)
+        self._depth = Gauge("allod_workqueue_depth", "Objects that wait for a worker", registry=self.registry)
         self._wait = Histogram("allod_workqueue_latency_seconds", "How long objects waited for a worker", registry=self.registry)
         self.leader = Gauge("allod_leader", "1 in the replica that works, 0 in one that waits", registry=self.registry)
         self._requests = self._counter("allod_api_requests_total", "Requests to the API server; code 0: no answer", ("verb", "code"))
@@ -43,6 +42,10 @@ class Metrics:
     def page(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self.registry)
+
+    def depth(self, count: Callable[[], float]) -> None:
+        """`count()` is how many keys wait, asked at each scrape."""
+        self._depth.set_function(count)
 
     def reconciled(self, kind: str, result: str, seconds: float) -> None:
         """One reconcile is over: `unchanged`, `changed`, `conflict`, `unavailable`, `invalid` or `error`."""

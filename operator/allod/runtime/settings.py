@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from allod.domain.serving.seen import Defaults
@@ -24,12 +24,12 @@ class Settings:
     """One process of the operator."""
 
     defaults: Defaults
-    """ALLOD_VLLM_IMAGE, ALLOD_VLLM_CPU_IMAGE, ALLOD_LLAMACPP_IMAGE, ALLOD_INSPECT_IMAGE (all required), ALLOD_CLUSTER_DOMAIN (cluster.local)
-    and POD_NAMESPACE (allod-system): what every model gets unless its spec says otherwise."""
+    """What every model gets unless its spec says otherwise: ALLOD_VLLM_IMAGE, ALLOD_VLLM_CPU_IMAGE, ALLOD_LLAMACPP_IMAGE and
+    ALLOD_INSPECT_IMAGE (all required), ALLOD_CLUSTER_DOMAIN (cluster.local), POD_NAMESPACE (allod-system)."""
     namespaces: tuple[str, ...] = ()
     """ALLOD_NAMESPACES, joined by commas: models in other namespaces are left alone. Empty: all namespaces."""
-    pod_name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
-    """POD_NAME: who we are in the election of the leader. It must differ between replicas."""
+    pod_name: str
+    """POD_NAME: who we are in the election of the leader. It must differ between replicas. Outside a pod: host name and process id."""
     http_host: str = ""
     """ALLOD_HTTP_HOST: address on which /healthz, /readyz and /metrics are served. Empty: all addresses of the pod."""
     http_port: int = 8080
@@ -46,14 +46,14 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read the variables. BadSettings when one is missing or wrong. An empty one counts as not set."""
         given = {name: value.strip() for name, value in environ.items() if value.strip()}
-        chosen = {
-            "namespaces": tuple(part.strip() for part in given.get("ALLOD_NAMESPACES", "").split(",") if part.strip()) or None,
-            "pod_name": given.get("POD_NAME"),
-            "http_host": given.get("ALLOD_HTTP_HOST"),
-            "http_port": _port(given["ALLOD_HTTP_PORT"]) if "ALLOD_HTTP_PORT" in given else None,
-            "log_level": _log_level(given["ALLOD_LOG_LEVEL"]) if "ALLOD_LOG_LEVEL" in given else None,
-        }
-        return cls(defaults=_defaults(given), **{name: value for name, value in chosen.items() if value is not None})
+        return cls(
+            defaults=_defaults(given),
+            namespaces=tuple(part for each in given.get("ALLOD_NAMESPACES", "").split(",") if (part := each.strip())),
+            pod_name=given.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+            http_host=given.get("ALLOD_HTTP_HOST", ""),
+            http_port=_port(given.get("ALLOD_HTTP_PORT", "8080")),
+            log_level=_log_level(given.get("ALLOD_LOG_LEVEL", "INFO")),
+        )
 
 
 VARIABLES = {

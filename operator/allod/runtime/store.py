@@ -82,28 +82,24 @@ class Store:
 
     def put(self, manifest: Manifest) -> None:
         """Take note of an object as it is. No news when what is known is as new, or when it is known to be gone."""
-        new = needed(manifest)
-        target = ref(new)
+        target = ref(manifest)
         old = self._objects.get(target)
-        if new["metadata"]["uid"] in self._gone or (old is not None and not _newer(new, old)):
-            return
-        if old is not None:
-            self._forget(target, old)
-        self._objects[target] = new
-        self._kinds.add(_kind(target), target)
-        for uid in owners(new):
-            self._owned.add(uid, target)
-        self._heard(old, new)
+        if self._set(target, old, manifest):
+            self._heard(old, self._objects[target])
+
+    def wrote(self, answer: Manifest) -> None:
+        """Take note of the answer to an own write. No news for anybody: who wrote knows."""
+        target = ref(answer)
+        self._set(target, self._objects.get(target), answer)
 
     def drop(self, gone: Manifest) -> None:
         """Take note that exactly this object is gone. No news when another of its name is there already."""
-        self._gone.add(gone["metadata"]["uid"])
-        target = ref(gone)
-        old = self._objects.get(target)
-        if old is not None and old["metadata"]["uid"] == gone["metadata"]["uid"]:
-            self._forget(target, old)
-            del self._objects[target]
+        if (old := self._unset(gone)) is not None:
             self._heard(old, None)
+
+    def deleted(self, gone: Manifest) -> None:
+        """The same after an own delete: no news for anybody."""
+        self._unset(gone)
 
     def listing_begins(self) -> None:
         """From now on a listing shows all that was deleted before: what is gone need not be remembered longer."""
@@ -127,6 +123,27 @@ class Store:
         """The cluster no longer serves this kind: all its objects are gone."""
         for target in self.refs(of.api_version, of.kind):
             self.drop(self._objects[target])
+
+    def _set(self, target: Ref, old: Manifest | None, manifest: Manifest) -> bool:
+        if manifest["metadata"]["uid"] in self._gone or (old is not None and not _newer(manifest, old)):
+            return False
+        new = needed(manifest)
+        if old is not None:
+            self._forget(target, old)
+        self._objects[target] = new
+        self._kinds.add(_kind(target), target)
+        for uid in owners(new):
+            self._owned.add(uid, target)
+        return True
+
+    def _unset(self, gone: Manifest) -> Manifest | None:
+        self._gone.add(gone["metadata"]["uid"])
+        target = ref(gone)
+        old = self._objects.get(target)
+        if old is None or old["metadata"]["uid"] != gone["metadata"]["uid"]:
+            return None
+        self._forget(target, old)
+        return self._objects.pop(target)
 
     def _forget(self, target: Ref, old: Manifest) -> None:
         self._kinds.discard(_kind(target), target)

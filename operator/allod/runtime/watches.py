@@ -7,6 +7,7 @@ task of its loop that it did not know before. It only listens: no handlers with 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,7 @@ class Watches:
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._inside: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
+        self._stopping = threading.Event()
 
     async def run(self) -> None:
         """Watch until cancelled. Raises what ended kopf, if it ends by itself: a kind that is no longer served, for one."""
@@ -112,9 +114,11 @@ class Watches:
             raise self._failure
 
     def _stop(self) -> None:
-        if self._inside is not None and not self._ended.is_set():
-            loop, task = self._inside
-            loop.call_soon_threadsafe(task.cancel)
+        self._stopping.set()
+        if (inside := self._inside) is not None:
+            loop, task = inside
+            with contextlib.suppress(RuntimeError):  # its loop has just ended by itself
+                loop.call_soon_threadsafe(task.cancel)
 
     def _thread(self, outside: asyncio.AbstractEventLoop) -> None:
         try:
@@ -135,6 +139,8 @@ class Watches:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # for the type checker: asyncio.run makes one
         self._inside = (asyncio.get_running_loop(), task)
+        if self._stopping.is_set():
+            return
         await kopf.operator(
             registry=build_registry(self._resources, self._login, hear),
             settings=operator_settings(self._resources),

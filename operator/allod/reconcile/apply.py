@@ -1,0 +1,121 @@
+"""From a plan to the cluster: only what differs is sent, in order, and what the API server answers is known at once."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
+from allod.domain.manifest import ref
+from allod.domain.names import APPLIED
+from allod.reconcile.difference import claimed, stamped
+from allod.reconcile.tell import event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from allod.adapters.kube import Kube
+    from allod.domain.manifest import Manifest, Ref
+    from allod.domain.plan import Event
+    from allod.reconcile.world import World
+
+log = logging.getLogger(__name__)
+
+
+class NameTaken(Invalid):
+    """An object of a child's name is there and is not ours: we would break what somebody else runs."""
+
+
+class Apply:
+    """Carries out what was decided about models."""
+
+    def __init__(self, kube: Kube, world: World, identity: str) -> None:
+        """`identity` is the pod's name, for events."""
+        self._kube, self._world, self._identity = kube, world, identity
+        self._settled: dict[Ref, tuple[str, Manifest]] = {}
+        """What the API server made of our fields (hash as sent, fields as answered) where it writes a value in its own way: "1000m" of
+        CPU comes back as "1", and a webhook may add a container. That is no drift, as long as it stays so."""
+
+    async def children(self, model: Manifest, wanted: Sequence[Manifest]) -> bool:
+        """Make the children as they should be. Returns whether anything was sent. NameTaken when a name is somebody else's."""
+        changed = False
+        for each in wanted:
+            changed |= await self._child(model, stamped(each))
+        return changed
+
+    async def _child(self, model: Manifest, wanted: Manifest) -> bool:
+        target = ref(wanted)
+        live = self._world.get(target) or await self._look(target)
+        if live is not None:
+            _require_ours(model, live)
+            # What is on its way out comes back by the event of its end; applied now, it would go anyway.
+            if "deletionTimestamp" in live["metadata"] or self._as_wanted(target, wanted, live):
+                return False
+        answer = await self._kube.apply(wanted)
+        self._world.wrote(answer)
+        left = claimed(wanted, answer)
+        if left == wanted:
+            self._settled.pop(target, None)
+        else:
+            self._settled[target] = (wanted["metadata"]["annotations"][APPLIED], left)
+        return True
+
+    def _as_wanted(self, target: Ref, wanted: Manifest, live: Manifest) -> bool:
+        now = claimed(wanted, live)
+        return bool(now == wanted or self._settled.get(target) == (wanted["metadata"]["annotations"][APPLIED], now))
+
+    async def _look(self, target: Ref) -> Manifest | None:
+        """Ask for an object that is not known: it may be there without our labels, and then it may be somebody else's."""
+        try:
+            found = await self._kube.get(target)
+        except NotFound:
+            return None
+        self._world.wrote(found)
+        return found
+
+    async def deletes(self, targets: Sequence[Ref]) -> bool:
+        """Delete children. Returns whether anything was sent. A StatefulSet stays known until its pods have left their GPUs."""
+        changed = False
+        for target in targets:
+            live = self._world.get(target)
+            if live is None or "deletionTimestamp" in live["metadata"]:
+                continue
+            left = await self._kube.delete(live, "Foreground" if target.kind == "StatefulSet" else "Background")
+            self._settled.pop(target, None)
+            if left is None:
+                self._world.deleted(live)
+            else:
+                self._world.wrote(left)
+            changed = True
+        return changed
+
+    async def status(self, model: Manifest, status: Manifest) -> bool:
+        """Write the status if it differs from the one that was read. Conflict when somebody wrote to the object since."""
+        if status == (model.get("status") or {}):
+            return False
+        self._world.wrote(await self._kube.patch_status(model, status))
+        return True
+
+    async def events(self, model: Manifest, events: Sequence[Event], now: datetime) -> None:
+        """Tell each step once: its name is made of what it says, so that repeating it meets AlreadyExists."""
+        for each in events:
+            try:
+                await self._kube.create(event(model, each, now, self._identity))
+            except AlreadyExists:
+                continue
+            meta = model["metadata"]
+            what = {"kind": model["kind"], "namespace": meta["namespace"], "name": meta["name"], "generation": meta.get("generation")}
+            log.log(logging.INFO if each.type == "Normal" else logging.WARNING, each.message, extra={**what, "reason": each.reason})
+
+
+def _require_ours(model: Manifest, live: Manifest) -> None:
+    """NameTaken unless this model controls the object. Conflict when a deleted model of the same name did: its remains are going."""
+    controller = next((each for each in live["metadata"].get("ownerReferences") or () if each.get("controller")), None)
+    meta = model["metadata"]
+    if controller is not None and controller["uid"] == meta["uid"]:
+        return
+    whose = f"it belongs to {controller['kind']} {controller['name']}" if controller else "nobody's controller made it"
+    if controller is not None and (controller["kind"], controller["name"]) == (model["kind"], meta["name"]):
+        raise Conflict(f"{ref(live)} is still there from a deleted {model['kind']} {meta['name']}")
+    raise NameTaken(f"{ref(live)} is there already and is not ours ({whose}): delete it, or give this {model['kind']} another name")
