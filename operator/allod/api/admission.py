@@ -41,12 +41,20 @@ def violations(raw: dict[str, Any], old: dict[str, Any] | None = None) -> list[V
         hint = f", did you mean {near[0]}?" if near else ""
         return [Violation("kind", "kind", f"{api_version} {kind} is not a kind of {GROUP}/{VERSION}: {', '.join(known)}{hint}")]
     schema = known[kind].schema()
-    wrong = list(mismatches("", schema, raw))
+    raw, old = _written(raw), _written(old)
+    wrong = list(mismatches("", {**schema, "properties": {**schema["properties"], "metadata": {"type": "object"}}}, raw))
     if not isinstance(raw.get("metadata"), dict) or not raw["metadata"].get("name"):
         wrong.append(Violation("required", "metadata.name", "metadata.name is missing"))
     broken = [violation.path for violation in wrong if violation.rule != "unknown-field"]
     parts = _parts(_Part("", schema, raw, ABSENT if old is None else old))
     return wrong + [found for part in parts if not _touches(part.path, broken) for found in _refusals(part)]
+
+
+def _written(value: Any) -> Any:
+    """Without the keys that have null: they count as absent."""
+    if isinstance(value, dict):
+        return {key: _written(part) for key, part in value.items() if part is not None}
+    return [_written(part) for part in value] if isinstance(value, list) else value
 
 
 def _touches(path: str, broken: list[str]) -> bool:
@@ -59,7 +67,7 @@ def _parts(part: _Part) -> Iterator[_Part]:
     yield part
     if isinstance(part.value, dict):
         for name, schema in part.schema.get("properties", {}).items():
-            if part.value.get(name) is not None:
+            if name in part.value:
                 yield from _parts(_Part(f"{part.path}.{name}".lstrip("."), schema, part.value[name], _old_field(part.old, name)))
     if isinstance(part.value, list) and "items" in part.schema:
         keys = part.schema.get("x-kubernetes-list-map-keys", ())

@@ -31,7 +31,7 @@ class Violation:
 
 
 def mismatches(path: str, schema: Schema, value: Any) -> Iterator[Violation]:
-    """What of a value is not as its schema says. A key with null counts as absent."""
+    """What of a value is not as its schema says."""
     if not _of_type(schema, value):
         yield Violation("type", path, f"{path} is {_word(value)} and has to be {_wanted(schema)}")
     elif isinstance(value, dict):
@@ -61,14 +61,13 @@ def _word(value: Any) -> str:
 
 def _object(path: str, schema: Schema, value: dict[str, Any]) -> Iterator[Violation]:
     fields = schema.get("properties", {})
-    written = {name: part for name, part in value.items() if part is not None}
     for name in schema.get("required", ()):
-        if name not in written:
+        if name not in value:
             at = _below(path, name)
             yield Violation("required", at, f"{at} is missing: {fields[name].get('description', '')}".rstrip(": "))
-    if len(written) > schema.get("maxProperties", len(written)):
-        yield Violation("bounds", path, f"{path} has {len(written)} entries and may have {schema['maxProperties']}")
-    for name, part in written.items():
+    if len(value) > schema.get("maxProperties", len(value)):
+        yield Violation("bounds", path, f"{path} has {len(value)} entries and may have {schema['maxProperties']}")
+    for name, part in value.items():
         if name in fields:
             yield from mismatches(_below(path, name), fields[name], part)
         elif isinstance(schema.get("additionalProperties"), dict):

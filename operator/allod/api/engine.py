@@ -8,7 +8,7 @@ from pydantic import Field
 
 from allod.api.base import ApiModel, Text, Token
 from allod.api.corev1 import EnvVar, LocalObjectReference
-from allod.api.enginerules import ARG_NAMES, ENGINE, ENV, IMAGE_SHAPE
+from allod.api.enginerules import ARG_NAMES, ENGINE, ENV, IMAGE_SHAPE, UTILIZATION
 from allod.api.markers import ListMap
 from allod.api.values import Ratio
 
@@ -36,7 +36,7 @@ class Engine(ApiModel):
     than there is. With LlamaCpp it is the context of each of the maxNumSeqs slots."""
     max_num_seqs: Annotated[int, Field(ge=1, le=65_536)] | None = None
     """Requests that are worked on at the same time; others wait. LlamaCpp calls them slots. Without it: the engine's own default."""
-    gpu_memory_utilization: Ratio | None = None
+    gpu_memory_utilization: Annotated[Ratio, UTILIZATION] | None = None
     """Part of each GPU's memory that the engine takes, such as "0.85"; vLLM only. Without it: vLLM's own, "0.92"."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads that compute; LlamaCpp only. Without it: resources.cpu, rounded down, at least 1: more threads than cores

@@ -22,6 +22,12 @@ IMAGE_SHAPE = Cel(
     "engine.image is a reference such as registry.corp/vllm/vllm-openai:v0.32.0: host and path in lower case, then a tag or a digest",
 )
 
+UTILIZATION = Cel(
+    "gpu-memory-utilization",
+    "!self.matches('^0([.]0*)?$')",
+    'engine.gpuMemoryUtilization is above "0": it is the part of each GPU that the engine takes, such as "0.85"',
+)
+
 FLAG = r"^[a-z0-9][a-z0-9-]*(\.[A-Za-z0-9_-]+)*$"
 """A flag without dashes; what follows a dot is a key inside a JSON value, as in `hf-overrides.rope_theta`."""
 

@@ -101,7 +101,7 @@ class Scheduling(ApiModel):
 
     priority_class_name: Name | None = None
     """PriorityClass of the pods."""
-    queue_name: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    queue_name: Annotated[str, Field(min_length=1, max_length=63), refuse.QUEUE_NAME] | None = None
     """LocalQueue of Kueue that admits the pods: the label kueue.x-k8s.io/queue-name."""
     node_selector: LabelMap = Field(default_factory=dict)
     """Labels of the nodes that the pods may run on."""

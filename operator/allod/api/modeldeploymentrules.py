@@ -22,11 +22,13 @@ MODEL_DEPLOYMENT = (
         f"metadata.name is at most {NAME_LENGTH} characters long, so that the names and labels of its pods fit into Kubernetes' 63",
         f"'metadata.name has %d characters and at most {NAME_LENGTH} fit, because the names and labels of its pods are longer by up to 23'"
         ".format([size(self.metadata.name)])",
+        field_path=".metadata.name",
     ),
     Cel(
         "name-shape",
         r"self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
         "metadata.name becomes the name of a Service: lower-case letters, digits and -, beginning with a letter",
+        field_path=".metadata.name",
     ),
     Cel(
         "alias-is-name",
@@ -85,6 +87,13 @@ RESOURCES = (
 )
 
 
+QUEUE_NAME = Cel(
+    "queue-name",
+    "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "scheduling.queueName is the name of a LocalQueue: lower-case letters, digits and -",
+)
+
+
 def between(name: str, field: str, least: str, most: str) -> Cel:
     """Bounds of a duration. One that has no duration's shape is left to the rule that says so."""
     return Cel(
@@ -128,9 +137,10 @@ SPEC = (
         field_path=".resources",
     ),
     Cel(
-        "llamacpp-hf",
-        f"{_ON_LLAMA} || !self.model.uri.startsWith('hf://')",
-        "LlamaCpp reads one GGUF file that is already there: use pvc://claim/file.gguf, oci://image:tag/file.gguf or file:///path/file.gguf",
+        "llamacpp-gguf",
+        f"{_ON_LLAMA} || (self.model.uri.endsWith('.gguf') && !self.model.uri.startsWith('hf://'))",
+        "LlamaCpp reads one GGUF file that is there already: model.uri is pvc://claim/file.gguf, oci://image:tag/file.gguf or"
+        " file:///path/file.gguf",
         field_path=".model",
     ),
 )

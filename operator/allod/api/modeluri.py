@@ -16,9 +16,13 @@ Scheme: TypeAlias = Literal["hf", "pvc", "oci", "file"]
 
 HF = r"^hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
 PVC = r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^/].*)?$"
-IMAGE = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
+HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?"
+NAME = r"/[a-z0-9]([a-z0-9._-]*[a-z0-9])?"
+IMAGE = rf"{HOST}({NAME})*"
 TAG = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?@sha256:[a-f0-9]{64}|:[A-Za-z0-9_][A-Za-z0-9_.-]*"
-OCI = rf"^oci://{IMAGE}({TAG})(/.*)?$"
+REPOSITORY = rf"{HOST}({NAME})+"
+"""With its registry: in `registry:5000/models` alone nobody can tell a port from a tag."""
+OCI = rf"^oci://{REPOSITORY}({TAG})(/.*)?$"
 FILE = r"^file:///[^/].*$"
 
 SHAPES: dict[Scheme, str] = {"hf": HF, "pvc": PVC, "oci": OCI, "file": FILE}
@@ -49,7 +53,8 @@ RULES = (
     _shape("hf", "model.uri hf:// names a repository, hf://org/name; a branch, tag or commit goes into model.revision"),
     _shape("pvc", "model.uri pvc:// names a PersistentVolumeClaim and a path in it: pvc://models/qwen3-32b"),
     _shape(
-        "oci", "model.uri oci:// names an image with its tag or digest, then a path in it: oci://registry.corp/models/qwen3:32b/weights"
+        "oci",
+        "model.uri oci:// names an image with its registry and its tag or digest, then a path in it: oci://registry.corp/models/qwen3:32b/weights",
     ),
     _shape("file", "model.uri file:// has three slashes and an absolute path on the node: file:///srv/models/qwen3-32b"),
     Cel(
@@ -106,5 +111,5 @@ class ModelUri(Value):
                 return ""
 
     def _oci(self) -> tuple[str, str]:
-        found = re.fullmatch(rf"oci://(?P<image>{IMAGE}(?:{TAG}))(?P<path>/.*)?", self)
+        found = re.fullmatch(rf"oci://(?P<image>{REPOSITORY}({TAG}))(?P<path>/.*)?", self)
         return (found["image"], found["path"] or "") if found else ("", "")

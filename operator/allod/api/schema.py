@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema
@@ -94,8 +95,9 @@ class StructuralSchema(GenerateJsonSchema):
         return False
 
 
+@cache
 def structural(model: type[ApiModel]) -> Schema:
-    """The whole schema of a model: references put in place, keywords in reading order."""
+    """The whole schema of a model: references put in place, keywords in reading order. Callers share it: not to be changed."""
     made = model.model_json_schema(by_alias=True, schema_generator=StructuralSchema)
     definitions = made.pop("$defs", {})
     return _inlined(made, definitions, ())

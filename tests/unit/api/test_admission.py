@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from admission.engine_cases import ENGINE_CASES
+from admission.shape_cases import SHAPE_CASES
+from admission.spec_cases import SPEC_CASES
+from allod.api.admission import violations
+from allod.api.conformity import Violation
+from allod.api.crds import KINDS
+from allod.api.markers import VALIDATIONS, Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.case import Case
+    from admission.shape_cases import ShapeCase
+
+CASES = SPEC_CASES + ENGINE_CASES
+
+
+def rule_names(schema: Schema) -> Iterator[str]:
+    yield from (rule["name"] for rule in schema.get(VALIDATIONS, ()))
+    inside = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    for part in inside:
+        if part:
+            yield from rule_names(part)
+
+
+def test_every_rule_has_a_passing_and_a_failing_case_and_no_case_is_of_a_rule_that_is_gone() -> None:
+    named = {name for kind in KINDS for name in rule_names(kind.schema())}
+    assert sorted(case.rule for case in CASES) == sorted(named)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_manifest_on_the_right_side_of_a_rule_is_taken(case: Case) -> None:
+    assert violations(case.passes, case.old) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_manifest_on_the_wrong_side_is_refused_by_this_rule_alone_in_its_words(case: Case) -> None:
+    assert violations(case.fails, case.old) == [Violation(case.rule, case.path, case.says)]
+
+
+@pytest.mark.parametrize("case", SHAPE_CASES, ids=str)
+def test_a_value_of_the_wrong_shape_is_refused_where_it_stands(case: ShapeCase) -> None:
+    assert violations(case.manifest) == [Violation(case.rule, case.path, case.says)]
+
+
+def test_rules_about_changes_are_silent_on_a_new_object() -> None:
+    task = next(case for case in CASES if case.rule == "task-immutable")
+    assert violations(task.fails) == []
+
+
+def test_a_rule_about_a_part_that_is_not_of_its_type_is_left_to_the_type() -> None:
+    spec: dict[str, Any] = {
+        "model": {"uri": "pvc://m/x"},
+        "engine": {"type": "vLLM"},
+        "resources": {"memory": "1Gi", "gpu": {"count": "1"}},
+    }
+    found = violations({"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "chat"}, "spec": spec})
+    assert [violation.rule for violation in found] == ["type"]
+
+
+def test_null_counts_as_absent_as_in_kubectl() -> None:
+    case = next(case for case in CASES if case.rule == "gpu-count")
+    spec = {**case.passes["spec"], "health": None, "engine": {"type": "vLLM", "args": None}}
+    assert violations({**case.passes, "spec": spec}) == []
+
+
+def test_another_kind_is_refused_by_its_name_with_the_nearest_of_ours() -> None:
+    found = violations({"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeploymnet"})
+    says = "allod.dev/v1alpha1 ModelDeploymnet is not a kind of allod.dev/v1alpha1: ModelDeployment, did you mean ModelDeployment?"
+    assert found == [Violation("kind", "kind", says)]
