@@ -1,0 +1,120 @@
+"""The conditions of a ModelDeployment: six questions, each answered by one small function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from allod.domain.conditions import Condition
+from allod.domain.quantity import count
+from allod.domain.serving import pod as pods
+from allod.domain.serving.finding import CONCERNS
+
+if TYPE_CHECKING:
+    from allod.domain.serving.outcome import Outcome
+
+
+def conditions(outcome: Outcome) -> tuple[Condition, ...]:
+    """Answer all of them."""
+    return (
+        ready(outcome),
+        progressing(outcome),
+        degraded(outcome),
+        model_available(outcome),
+        gpus_available(outcome),
+        fits_memory(outcome),
+    )
+
+
+def ready(outcome: Outcome) -> Condition:
+    """Does the model serve now? True as long as one pod of any revision does: that is the point of it."""
+    active, trouble = outcome.active, outcome.trouble
+    if active and active.ready:
+        return Condition(
+            "Ready", "True", "Serving", f"{active.ready} of {count(outcome.wanted, 'pod')} of revision {outcome.step.route} serve"
+        )
+    if trouble:
+        return Condition("Ready", "False", trouble.reason, trouble.message)
+    if not outcome.wanted:
+        return Condition("Ready", "False", "ScaledToZero", "spec.replicas is 0")
+    if active and active.good_since:
+        return Condition("Ready", "False", "Unavailable", f"no pod of revision {outcome.step.route} serves at present")
+    return Condition("Ready", "False", "Starting", f"revision {outcome.found.desired.hash} is starting")
+
+
+def progressing(outcome: Outcome) -> Condition:
+    """Is the operator on its way to what the spec asks for?"""
+    name, desired, trouble = outcome.found.desired.hash, outcome.desired, outcome.trouble
+    if outcome.seen.model.spec.suspend:
+        return Condition("Progressing", "False", "Suspended", "spec.suspend is true: the operator reports and changes nothing")
+    if outcome.refused:
+        return Condition("Progressing", "False", outcome.refused.reason, outcome.refused.message)
+    if desired and desired.failed and desired.finding:
+        return Condition("Progressing", "False", "RevisionFailed", f"revision {name} was given up: {desired.finding.message}")
+    ready = desired.ready if desired else 0
+    if not outcome.rolling and ready >= outcome.wanted:
+        return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, 'ready pod')}")
+    reason = trouble.reason if trouble else "RollingOut" if outcome.rolling else "Starting"
+    return Condition("Progressing", "True", reason, f"{ready} of {count(outcome.wanted, 'pod')} of revision {name} are ready")
+
+
+def degraded(outcome: Outcome) -> Condition:
+    """Is something wrong that a person should know of, whether the model serves or not?"""
+    trouble, active = outcome.trouble, outcome.active
+    if trouble:
+        return Condition("Degraded", "True", trouble.reason, trouble.message)
+    if active and active.good_since and active.ready < outcome.wanted and not outcome.rolling:
+        lost = f"{active.ready} of {count(outcome.wanted, 'pod')} of revision {outcome.step.route} serve"
+        return Condition("Degraded", "True", "PodsNotReady", lost)
+    return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
+
+
+def model_available(outcome: Outcome) -> Condition:
+    """Can the engine read the model's files?"""
+    if found := _found("ModelAvailable", outcome):
+        return found
+    subject = outcome.subject
+    if subject and (subject.ready or subject.good_since):
+        return Condition("ModelAvailable", "True", "Loaded", "the engine has loaded the model")
+    if subject and subject.inspection:
+        return Condition("ModelAvailable", "True", "Inspected", "the model's files were found and read")
+    return Condition("ModelAvailable", "Unknown", "NotReadYet", "nobody has read the model's files yet")
+
+
+def gpus_available(outcome: Outcome) -> Condition:
+    """Are the GPUs there that the pods reserve?"""
+    gpu = outcome.seen.model.spec.resources.gpu
+    if gpu is None:
+        return Condition("GPUsAvailable", "True", "NotNeeded", "the engine runs on CPUs")
+    if found := _found("GPUsAvailable", outcome):
+        return found
+    placed = sum(pods.is_placed(pod) for pod in outcome.subject.pods) if outcome.subject else 0
+    if placed < outcome.wanted:
+        return Condition("GPUsAvailable", "Unknown", "NotScheduled", f"{placed} of {count(outcome.wanted, 'pod')} have a node")
+    held = count(placed * gpu.count, gpu.resource_name)
+    return Condition("GPUsAvailable", "True", "Reserved", f"{held} reserved by {count(placed, 'pod')}")
+
+
+def fits_memory(outcome: Outcome) -> Condition:
+    """Does the model fit into the memory that is reserved for it?"""
+    if found := _found("FitsMemory", outcome):
+        return found
+    subject = outcome.subject
+    figures = outcome.seen.figures.get(subject.revision.hash) if subject else None
+    if figures:
+        room = f"the engine has room for {count(figures.kv_cache_tokens, 'token')}, {figures.max_concurrency:g} requests of full length"
+        return Condition("FitsMemory", "True", "Measured", room)
+    inspected = subject.inspection if subject else None
+    if inspected:
+        answer: Literal["True", "Unknown"] = "Unknown" if inspected.verdict == "Unknown" else "True"
+        return Condition("FitsMemory", answer, inspected.reason, inspected.message)
+    if subject and (subject.ready or subject.good_since):
+        return Condition("FitsMemory", "True", "Loaded", "the engine has loaded the model")
+    return Condition("FitsMemory", "Unknown", "NotReckoned", "the model has not been read yet")
+
+
+def _found(kind: str, outcome: Outcome) -> Condition | None:
+    """The finding that answers this very question."""
+    finding = outcome.subject.finding if outcome.subject else None
+    if finding is None or CONCERNS.get(finding.reason) != kind:
+        return None
+    return Condition(kind, "False", finding.reason, finding.message)

@@ -1,0 +1,90 @@
+"""Flags that a version of vLLM knows: an unknown one ends the engine at its start, minutes after a GPU was taken for it.
+
+The version comes from the image's tag. A version without a table, or a tag without a version, is not judged.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from allod.domain.serving.images import engine_image, minor_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from allod.api.modeldeployment import ModelDeploymentSpec
+    from allod.domain.serving.seen import Defaults
+
+REMOVED = {
+    "calculate-kv-scales": "scales come with the checkpoint",
+    "cuda-graph-sizes": "use compilation-config.cudagraph_capture_sizes",
+    "disable-log-requests": "requests are only logged with enable-log-requests",
+    "enable-prompt-adapter": "prompt adapters are gone, LoRA remains",
+    "enable-reasoning": "reasoning-parser alone turns it on",
+    "guided-decoding-backend": "use structured-outputs-config.backend",
+    "lora-extra-vocab-size": "adapters with tokens of their own are gone",
+    "max-num-partial-prefills": "chunked prefill decides by itself",
+    "max-seq-len-to-capture": "use compilation-config.max_cudagraph_capture_size",
+    "num-scheduler-steps": "multi-step scheduling is gone, the engine schedules asynchronously",
+    "num-speculative-tokens": "use speculative-config",
+    "override-pooler-config": "use pooler-config",
+    "preemption-mode": "preempted requests are always recomputed",
+    "rope-scaling": "use hf-overrides",
+    "rope-theta": "use hf-overrides",
+    "speculative-model": "use speculative-config",
+    "swap-space": "the engine no longer swaps to memory of the host",
+    "task": "use model.task, or the flags runner and convert",
+}
+"""Gone by 0.32, with what stands in for them."""
+
+
+def unknown(spec: ModelDeploymentSpec, defaults: Defaults) -> tuple[str, ...]:
+    """One phrase for each flag that this version does not know; empty when all are known or the version is not."""
+    version = minor_version(engine_image(spec, defaults)) if spec.engine.type == "vLLM" else None
+    known = table(version) if version else None
+    if not known:
+        return ()
+    return tuple(
+        f"{where} {flag} is unknown to vLLM {version}" + (f": {REMOVED[flag]}" if flag in REMOVED else "")
+        for where, flag in _written(spec)
+        if not _is_known(flag, known)
+    )
+
+
+@cache
+def table(version: str) -> frozenset[str] | None:
+    """Every flag of one minor version without its dashes, `no-` forms included. None: there is no table of this version."""
+    file = files("allod.domain.serving").joinpath("engine_flags", f"vllm-{version}.txt")
+    if not file.is_file():
+        return None
+    names: set[str] = set()
+    for line in file.read_text("utf-8").splitlines():
+        kind, *options = line.split()
+        if kind == "#":
+            continue
+        bare = {option.lstrip("-") for option in options}
+        names |= bare
+        if kind == "pair":
+            names |= {f"no-{option.removeprefix('--')}" for option in options if option.startswith("--")}
+    return frozenset(names)
+
+
+def _written(spec: ModelDeploymentSpec) -> Iterator[tuple[str, str]]:
+    for key, value in spec.engine.args.items():
+        yield "engine.args:", _name(f"no-{key}" if value == "false" else key)
+    for word in spec.engine.extra_args:
+        if re.match(r"--?[A-Za-z]", word):
+            yield "engine.extraArgs:", _name(word.lstrip("-"))
+
+
+def _name(written: str) -> str:
+    """Argparse in vLLM takes _ for -, and --json.key=value for a part of --json."""
+    return re.split(r"[.=+]", written, maxsplit=1)[0].replace("_", "-")
+
+
+def _is_known(flag: str, known: frozenset[str]) -> bool:
+    """Also as an abbreviation, which argparse accepts while it is the only one; -O3 is vLLM's own spelling."""
+    return flag in known or bool(re.fullmatch(r"O[0-9]", flag)) or sum(name.startswith(flag) for name in known) == 1

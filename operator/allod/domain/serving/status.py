@@ -1,0 +1,124 @@
+"""The whole status of a ModelDeployment, made anew each time: what is equal to the last one is not written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from allod.domain import conditions
+from allod.domain.conditions import timestamp
+from allod.domain.names import HTTP_PORT, MODEL, REVISION
+from allod.domain.quantity import memory_field
+from allod.domain.serving import answers
+from allod.domain.serving import pod as pods
+
+if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.outcome import Outcome
+    from allod.domain.serving.story import Steps
+    from allod.domain.serving.survey import RevisionFacts
+
+HISTORY = 20
+"""Steps that are kept: a few rollouts with their failures."""
+
+
+def status(outcome: Outcome, steps: Steps) -> Manifest:
+    """Everything below `status:`; fields without a value are left out."""
+    seen, active, route = outcome.seen, outcome.active, outcome.step.route
+    meta = seen.model.metadata
+    ready = active.ready if active else 0
+    whole = {
+        "observedGeneration": meta.generation,
+        "url": f"http://{meta.name}.{meta.namespace}.svc.{seen.defaults.cluster_domain}:{HTTP_PORT}/v1",
+        "servedName": seen.model.served_name,
+        "activeRevision": route,
+        "desiredRevision": outcome.found.desired.hash,
+        "traffic": _traffic(outcome),
+        "revisions": _revisions(outcome),
+        "replicas": len(active.pods) if active else 0,
+        "readyReplicas": ready,
+        "ready": f"{ready}/{outcome.wanted}",
+        "selector": f"{MODEL}={meta.name},{REVISION}={route}" if route else None,
+        "gpus": _gpus(outcome),
+        "fit": _fit(outcome),
+        "history": [*reversed(steps), *(seen.status.get("history") or [])][:HISTORY],
+        "conditions": conditions.stamped(answers.conditions(outcome), seen.status.get("conditions") or [], meta.generation, outcome.now),
+    }
+    return {name: value for name, value in whole.items() if value is not None and value not in ([], {})}
+
+
+def _traffic(outcome: Outcome) -> dict[str, Any] | None:
+    route, before = outcome.step.route, outcome.seen.status.get("traffic") or {}
+    if route is None:
+        return None
+    since = before.get("since") if before.get("name") == route else None
+    return {"target": "Revision", "name": route, "since": since or timestamp(outcome.now)}
+
+
+def _revisions(outcome: Outcome) -> list[dict[str, Any]]:
+    """Newest first; one that was made by this very decision has no pods yet."""
+    known = [_revision(outcome, facts) for facts in outcome.found.facts.values() if _is_told(outcome, facts)]
+    name = outcome.found.desired.hash
+    if outcome.found.is_new and name in outcome.step.allocation:
+        known.append({"name": name, "state": "Pending", "replicas": 0, "readyReplicas": 0})
+    return known[::-1]
+
+
+def _is_told(outcome: Outcome, facts: RevisionFacts) -> bool:
+    busy = facts.revision.hash in outcome.step.allocation or facts.asked is not None or bool(facts.pods) or bool(facts.leaving)
+    return busy or facts.good_since is not None
+
+
+def _revision(outcome: Outcome, facts: RevisionFacts) -> dict[str, Any]:
+    told = {
+        "name": facts.revision.hash,
+        "state": _state(outcome, facts),
+        "reason": facts.finding.reason if facts.finding else None,
+        "message": facts.finding.message if facts.finding else None,
+        "replicas": len(facts.pods),
+        "readyReplicas": facts.ready,
+        "goodSince": facts.good_since,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _state(outcome: Outcome, facts: RevisionFacts) -> str:
+    if facts.failed:
+        return "Failed"
+    if facts.revision.hash not in outcome.step.allocation:
+        return "Retiring" if facts.asked is not None or facts.pods or facts.leaving else "Good"
+    if facts.good_since:
+        return "Good" if facts.ready or not facts.asked else "Unavailable"
+    if facts.ready:
+        return "Ready"
+    return "Starting" if any(pods.is_placed(pod) for pod in facts.pods) else "Pending"
+
+
+def _gpus(outcome: Outcome) -> int:
+    """Held now, by pods that have a node."""
+    gpu = outcome.seen.model.spec.resources.gpu
+    everyone = (pod for facts in outcome.found.facts.values() for pod in facts.pods if pods.is_placed(pod))
+    return sum(sum(pods.reserved(pod).values()) for pod in everyone) if gpu else 0
+
+
+def _fit(outcome: Outcome) -> dict[str, Any] | None:
+    """The engine's own figures replace what was reckoned; what neither knows is left out."""
+    subject = outcome.subject
+    if subject is None:
+        return None
+    same = outcome.seen.status.get("desiredRevision") == outcome.found.desired.hash
+    told: dict[str, Any] = dict(outcome.seen.status.get("fit") or {}) if same else {}
+    if found := subject.inspection:
+        estimate = {
+            "weights": memory_field(found.weights) if found.weights else None,
+            "kvCacheTokens": found.kv_cache_tokens,
+            "maxConcurrency": f"{found.max_concurrency:g}" if found.max_concurrency is not None else None,
+            "source": "Estimate" if found.weights or found.kv_cache_tokens else None,
+            "parameters": found.parameters,
+            "digest": found.digest,
+        }
+        known = told if told.get("source") == "Engine" else {}
+        told = {name: value for name, value in estimate.items() if value is not None} | known
+    if figures := outcome.seen.figures.get(subject.revision.hash):
+        measured = {"kvCacheTokens": figures.kv_cache_tokens, "maxConcurrency": f"{figures.max_concurrency:g}", "source": "Engine"}
+        told |= measured
+    return told or None
