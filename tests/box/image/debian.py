@@ -31,10 +31,11 @@ def root(out: Path, suite: str, packages: Iterable[str], *, variant: str, withou
         *([f"--customize-hook={hook}"] if hook else []),
         f"--include={','.join(packages)}",
     ]
+    devices = ["--skip=output/dev"] if out.suffix == ".tar" else []  # a container gets its own
     # sid's and forky's lists are renewed several times a day, but a mirror may lag behind their Valid-Until.
     leave = ["--aptopt=Acquire::Check-Valid-Until false", "--aptopt=Apt::Install-Recommends false", "--dpkgopt=force-unsafe-io"]
     source = f"deb [signed-by={KEYRING}] {mirror} {suite} main"
-    command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}", *leave, *options, suite, str(out), source]
+    command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}", *leave, *devices, *options, suite, str(out), source]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise Failed(
