@@ -1,0 +1,43 @@
+"""One cluster with two real nodes for all tests of this folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from box import Box, busybox
+from cluster.release import Release
+from cluster.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[Box]:
+    """The cluster on this machine. One that is up is used and left up; otherwise it is brought up, and taken down at the end."""
+    found = Box()
+    mine = not found.running and found.up()
+    yield found
+    if mine:
+        found.down()
+
+
+@pytest.fixture(scope="session")
+def _busybox(box: Box) -> None:
+    box.load([busybox.image()])
+
+
+@pytest.fixture
+def space(request: pytest.FixtureRequest, box: Box, _busybox: None) -> Iterator[Space]:
+    """A namespace of its own for the test, in which Pods of `space.pod` can run."""
+    made = Space.make(box, request.node.name)
+    yield made
+    made.delete()
+
+
+@pytest.fixture(scope="session")
+def release(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The operator from its chart, as it is in this checkout."""
+    return Release.install(box, tmp_path_factory.mktemp("helm"))

@@ -1,0 +1,134 @@
+"""ModelDeployments in a test's namespace: written, watched and asked as their users would."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from box import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cluster.space import Space
+
+Manifest = dict[str, Any]
+GGUF = "oci://allod.test/model/smollm2:gguf/model.gguf"
+
+
+def chat(name: str = "chat", **spec: Any) -> Manifest:
+    """A small llama.cpp model; keywords replace whole sections of its spec."""
+    return {
+        "apiVersion": "allod.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": {
+            "model": {"uri": GGUF},
+            "engine": {"type": "LlamaCpp", "maxModelLen": 2048, "threads": 1},
+            "resources": {"cpu": "100m", "memory": "512Mi"},
+            **spec,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Model:
+    """One ModelDeployment that was applied."""
+
+    space: Space
+    name: str
+
+    @classmethod
+    def apply(cls, space: Space, manifest: Manifest) -> Model:
+        space.apply(manifest)
+        return cls(space, manifest["metadata"]["name"])
+
+    def seen(self) -> Manifest:
+        return self.space.get("mdl", self.name)
+
+    def status(self) -> Manifest:
+        status: Manifest = self.seen().get("status") or {}
+        return status
+
+    def condition(self, kind: str) -> Manifest:
+        """The condition as it is for the newest spec; empty as long as the operator has not looked at that."""
+        seen = self.seen()
+        status = seen.get("status") or {}
+        if status.get("observedGeneration") != seen["metadata"]["generation"]:
+            return {}
+        return next((one for one in status.get("conditions", ()) if one["type"] == kind), {})
+
+    def wait(self, kind: str, is_: str, reason: str | None = None, seconds: int = 60) -> str:
+        """Until the condition has that status (and reason), for the newest spec; its message."""
+        last: dict[str, Manifest] = {}
+
+        def holds() -> bool:
+            last["seen"] = self.condition(kind)
+            return last["seen"].get("status") == is_ and reason in (None, last["seen"].get("reason"))
+
+        try:
+            waiting.until(f"{self.name} has {kind}={is_} {reason or ''}", holds, seconds=seconds)
+        except Exception as error:
+            raise AssertionError(
+                f"{error}\n{json.dumps(self.status(), indent=2)}\n{self.space.kubectl('get', 'pods,sts,events')}"
+            ) from error
+        return str(last["seen"]["message"])
+
+    def pods(self) -> list[Manifest]:
+        found: list[Manifest] = json.loads(self.space.kubectl("get", "pods", "-l", f"allod.dev/model={self.name}", "-o", "json"))["items"]
+        return found
+
+    def endpoints(self) -> set[str]:
+        """Addresses to which the stable Service sends: ready ones."""
+        label = f"kubernetes.io/service-name={self.name}"
+        slices = json.loads(self.space.kubectl("get", "endpointslices", "-l", label, "-o", "json"))["items"]
+        return {
+            address
+            for piece in slices
+            for endpoint in piece.get("endpoints") or ()
+            if endpoint["conditions"].get("ready")
+            for address in endpoint["addresses"]
+        }
+
+    def events(self) -> list[str]:
+        """`Reason: sentence` of each event about it, oldest first."""
+        query = f"regarding.kind=ModelDeployment,regarding.name={self.name}"
+        found = json.loads(self.space.kubectl("get", "events.events.k8s.io", "--field-selector", query, "-o", "json"))["items"]
+        return [f"{one['reason']}: {one['note']}" for one in sorted(found, key=lambda one: one["eventTime"] or "")]
+
+    @contextmanager
+    def door(self) -> Iterator[str]:
+        """http://127.0.0.1:PORT that leads to the stable Service."""
+        opened = self.space.box.open(f"{self.name}.{self.space.name}:8000")
+        try:
+            yield f"http://127.0.0.1:{opened.port}"
+        finally:
+            opened.close()
+
+    def ask(self, question: str = "What is Kubernetes?", *, name: str | None = None, seconds: int = 30) -> str:
+        """What the model answers through its Service. kube-proxy follows a change within a second: a refused connection is tried again."""
+        with self.door() as url:
+            answers: list[str] = []
+
+            def answered() -> bool:
+                try:
+                    answers.append(completion(url, name or self.name, question))
+                except (ConnectionError, urllib.error.URLError):
+                    return False
+                return True
+
+            waiting.until(f"{self.name} answers", answered, seconds=seconds)
+            return answers[0]
+
+
+def completion(url: str, model: str, question: str, max_tokens: int = 16) -> str:
+    """One chat completion. Raises URLError when nothing answers, HTTPError when it is refused."""
+    body = {"model": model, "messages": [{"role": "user", "content": question}], "max_tokens": max_tokens, "temperature": 0}
+    request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        said: str = json.load(answer)["choices"][0]["message"]["content"]
+    return said

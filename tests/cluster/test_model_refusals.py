@@ -1,0 +1,130 @@
+"""Bad input and missing things, on real nodes: each a sentence for a person, nothing else disturbed, no GPU held."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from box import waiting
+from box.errors import BoxError
+from cluster.models import GGUF, Model, chat
+
+if TYPE_CHECKING:
+    from cluster.space import Space
+
+pytestmark = pytest.mark.usefixtures("release")
+
+
+LLAMA = {"type": "LlamaCpp", "maxModelLen": 2048, "threads": 1}
+SMALL = {"cpu": "100m", "memory": "512Mi"}
+
+
+def test_tensor_parallel_four_on_one_gpu_is_refused_at_apply(space: Space) -> None:
+    manifest = chat(engine={"type": "vLLM"}, parallelism={"tensor": 4}, resources={**SMALL, "gpu": {"count": 1}})
+    with pytest.raises(BoxError, match=r"parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs"):
+        Model.apply(space, manifest)
+
+
+CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "a flag that the engine does not know": (
+        {"engine": {**LLAMA, "args": {"no-such-flag": "1"}}},
+        *("Degraded", "UnknownFlag", r"no-such-flag"),
+    ),
+    "an image that nobody has": (
+        {"engine": {**LLAMA, "image": "allod.test/nobody:1"}},
+        *("Degraded", "ImagePull", r"allod\.test/nobody:1"),
+    ),
+    "a model image that nobody has": (
+        {"model": {"uri": "oci://allod.test/none:1/m.gguf"}},
+        *("Degraded", "ModelImagePull", r"allod\.test/none:1"),
+    ),
+    "a path that is not in the image": (
+        {"model": {"uri": GGUF.replace("model.gguf", "gone.gguf")}},
+        *("ModelAvailable", "ModelNotFound", r"gone\.gguf"),
+    ),
+    "a claim that does not exist": (
+        {"model": {"uri": "pvc://nowhere/model.gguf"}},
+        *("Degraded", "ClaimNotFound", r"nowhere"),
+    ),
+    "less memory than the model needs": (
+        {"resources": {"cpu": "100m", "memory": "128Mi"}},
+        *("FitsMemory", "DoesNotFit", r"\d+(\.\d+)? [GM]iB"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_serve_says_why(space: Space, case: str) -> None:
+    spec, kind, reason, says = CASES[case]
+    model = Model.apply(space, chat(**spec))
+    message = model.wait(kind, "True" if kind == "Degraded" else "False", reason, seconds=120)
+    assert re.search(says, message), message
+    assert model.condition("Ready")["status"] == "False"
+
+
+def test_gpus_that_are_not_there_are_named_and_counted(space: Space) -> None:
+    gpu = {"count": 8}
+    spec = {
+        "engine": {"type": "vLLM", "image": "allod.test/llama.cpp:dev"},
+        "parallelism": {"tensor": 8},
+        "resources": {**SMALL, "gpu": gpu},
+    }
+    model = Model.apply(space, chat(**spec))
+    message = model.wait("GPUsAvailable", "False", "InsufficientGPUs")
+    assert "needs 8 nvidia.com/gpu" in message
+
+
+def test_a_bad_revision_never_replaces_the_good_one(space: Space) -> None:
+    model = Model.apply(space, chat())
+    model.wait("Ready", "True")
+    good = model.status()["activeRevision"]
+    Model.apply(space, chat(engine={**LLAMA, "image": "allod.test/nobody:2"}))
+    model.wait("Degraded", "True", "ImagePull", seconds=120)
+    assert model.condition("Ready")["status"] == "True"
+    assert model.status()["traffic"]["name"] == good
+    assert model.ask().strip()
+
+
+def test_of_two_models_with_one_name_the_older_keeps_it(space: Space) -> None:
+    older = Model.apply(space, chat("older", model={"uri": GGUF, "servedName": "assistant"}))
+    older.wait("Ready", "True")
+    younger = Model.apply(space, chat("younger", model={"uri": GGUF, "servedName": "assistant"}))
+    assert "older" in younger.wait("Degraded", "True", "NameTaken")
+    assert not younger.pods()
+    assert older.ask(name="assistant").strip()
+    space.kubectl("delete", "mdl", "older")
+    younger.wait("Ready", "True", seconds=90)
+
+
+def test_twenty_edits_in_a_second_end_in_the_last(space: Space) -> None:
+    model = Model.apply(space, chat())
+    for length in range(1024, 1044):
+        space.kubectl("patch", "mdl", "chat", "--type=merge", "-p", json.dumps({"spec": {"engine": {"maxModelLen": length}}}))
+
+    def settled() -> bool:
+        status = model.status()
+        one = {pod["metadata"]["labels"]["allod.dev/revision"] for pod in model.pods()}
+        return bool(status.get("activeRevision") == status.get("desiredRevision") and one == {status["activeRevision"]})
+
+    waiting.until("the last edit serves alone", settled, seconds=120)
+    assert model.wait("Ready", "True")
+    template = json.loads(space.kubectl("get", "statefulset", "-o", "json"))["items"]
+    assert len(template) == 1
+    assert "1043" in json.dumps(template[0]["spec"]["template"]["spec"]["containers"])
+
+
+def test_a_model_deleted_in_the_middle_of_a_rollout_leaves_nothing(space: Space) -> None:
+    model = Model.apply(space, chat())
+    model.wait("Ready", "True")
+    Model.apply(space, chat(engine={**LLAMA, "image": "allod.test/nobody:3"}))
+    waiting.until(
+        "two revisions are there", lambda: len({pod["metadata"]["labels"]["allod.dev/revision"] for pod in model.pods()}) == 2, seconds=30
+    )
+    space.kubectl("delete", "mdl", "chat")
+    kinds = "statefulsets,services,configmaps,controllerrevisions,networkpolicies,poddisruptionbudgets,pods"
+    waiting.until(
+        "everything of it is gone", lambda: not space.kubectl("get", kinds, "-l", "allod.dev/model=chat", "-o", "name").strip(), seconds=60
+    )
