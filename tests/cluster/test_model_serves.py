@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 import pytest
 
-from box import Box, containers, waiting
+from box import containers, waiting
 from cluster.models import Model, chat
 from cluster.space import Space, answers, pod
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-
+    from box import Box
 
 pytestmark = pytest.mark.usefixtures("release")
 
