@@ -8,7 +8,7 @@ that repeats it later is no news, and nothing has to be expected or to time out.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import MODEL
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound="Hashable")
 
-NEEDED_OF_PODS = ("nodeName", "schedulerName")
-"""Of a pod's spec. The rest is in the StatefulSet's template; a pod is 6 kB, and there may be thousands."""
+UNUSED_OF_PODS = frozenset({"affinity", "tolerations"})
+UNUSED_OF_CONTAINERS = frozenset({"args", "command", "env", "envFrom", "volumeMounts"})
+"""Half of a pod, and there may be thousands; what was rendered is in the StatefulSet. Values of env are nobody's business besides."""
 
 
 class Index(Generic[K]):
@@ -152,15 +153,21 @@ class Store:
 
 
 def needed(manifest: Manifest) -> Manifest:
-    """The parts of an object that a decision may use: no managed fields (a third of an object), of a pod's spec almost nothing."""
+    """The parts of an object that a decision may use: no managed fields (a third of an object), half of a pod."""
     meta = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
     kept = {**manifest, "metadata": meta}
     if manifest["kind"] == "Pod":
-        kept["spec"] = {key: value for key, value in manifest["spec"].items() if key in NEEDED_OF_PODS}
+        kept["spec"] = {key: _needed_of_pod(key, value) for key, value in manifest["spec"].items() if key not in UNUSED_OF_PODS}
     if manifest["kind"] == "ConfigMap":
         # The same watchdog module in every ConfigMap: one copy in memory.
         kept["data"] = {key: sys.intern(value) for key, value in (manifest.get("data") or {}).items()}
     return kept
+
+
+def _needed_of_pod(key: str, value: Any) -> Any:
+    if key not in ("containers", "initContainers"):
+        return value
+    return [{name: part for name, part in each.items() if name not in UNUSED_OF_CONTAINERS} for each in value]
 
 
 def owners(manifest: Manifest) -> Iterable[str]:

@@ -133,12 +133,14 @@ def test_a_kind_that_is_no_longer_served_is_forgotten(store: Store, heard: Heard
     assert heard.news[-1] == ("gone", "chat-1")
 
 
-def test_of_a_pod_only_what_decisions_use_is_kept(store: Store) -> None:
-    spec = {"nodeName": "n1", "containers": [{"name": "engine", "args": ["x"] * 100}]}
+def test_of_a_pod_nothing_is_kept_that_decisions_do_not_use(store: Store) -> None:
+    engine = {"name": "engine", "image": "vllm", "args": ["x"] * 100, "env": [{"name": "TOKEN", "value": "secret"}]}
+    spec = {"nodeName": "n1", "affinity": {}, "containers": [engine], "initContainers": [{"name": "inspect", "command": ["allod"]}]}
     store.put(thing("Pod", "chat-1-0", metadata={"managedFields": [{"manager": "kubelet"}]}, spec=spec))
     kept = store.get(Ref("v1", "Pod", "ai", "chat-1-0"))
     assert kept is not None
-    assert kept["spec"] == {"nodeName": "n1"}
+    left = {"nodeName": "n1", "containers": [{"name": "engine", "image": "vllm"}], "initContainers": [{"name": "inspect"}]}
+    assert kept["spec"] == left
     assert "managedFields" not in kept["metadata"]
 
 
