@@ -56,33 +56,38 @@ ignores the fields that it does not know, keeps serving, and leaves them as they
 Schema = dict[str, Any]
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], root: Path = ROOT) -> int:
     """The exit status: 1 when --check finds a file that is not what the models say."""
     made = files()
-    stale = [path for folder, names in MADE.items() for path in (ROOT / folder).glob(names) if path not in made]
-    changed = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    stale = [path for folder, names in MADE.items() for path in (root / folder).glob(names) if str(path.relative_to(root)) not in made]
+    changed = [root / path for path, text in made.items() if not same(root / path, text)]
     if arguments == ["--check"]:
         for path in sorted([*changed, *stale]):
-            print(f"{path.relative_to(ROOT)} is not what operator/allod/api says: run `make generate` and commit what it changed")
+            print(f"{path.relative_to(root)} is not what operator/allod/api says: run `make generate` and commit what it changed")
         return 1 if changed or stale else 0
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(made[path], encoding="utf-8")
-        print(f"wrote {path.relative_to(ROOT)}")
+        path.write_text(made[str(path.relative_to(root))], encoding="utf-8")
+        print(f"wrote {path.relative_to(root)}")
     for path in stale:
         path.unlink()
-        print(f"removed {path.relative_to(ROOT)}")
+        print(f"removed {path.relative_to(root)}")
     return 0
 
 
-def files() -> dict[Path, str]:
-    """Every file with its whole text."""
-    made: dict[Path, str] = {}
+def same(path: Path, text: str) -> bool:
+    """Whether the file is there and holds just that."""
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def files() -> dict[str, str]:
+    """Every file, by its path from the root of the repository, with its whole text."""
+    made: dict[str, str] = {}
     for kind in KINDS:
         manifest = crd(kind)
-        made[ROOT / f"crds/allod.dev_{kind.plural}.yaml"] = f"# {NOTICE}\n{manifest}"
-        made[ROOT / f"charts/allod/templates/crds/{kind.plural}.yaml"] = template(kind, manifest)
-        made[ROOT / f"docs/reference/{kind.singular}.md"] = page(kind)
+        made[f"crds/allod.dev_{kind.plural}.yaml"] = f"# {NOTICE}\n{manifest}"
+        made[f"charts/allod/templates/crds/{kind.plural}.yaml"] = template(kind, manifest)
+        made[f"docs/reference/{kind.singular}.md"] = page(kind)
     return made
 
 

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from allod.api.crds import KINDS, manifests
+
+if TYPE_CHECKING:
+    from box.controlplane import ControlPlane
+
+MODELS = "/apis/allod.dev/v1alpha1/namespaces/default/modeldeployments"
+
+
+def install(plane: ControlPlane) -> None:
+    """Our CRDs as they are now, established."""
+    plane.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=yaml.safe_dump_all(manifests()))
+    plane.kubectl("wait", "--for=condition=Established", *(f"crd/{kind.crd_name}" for kind in KINDS))
