@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
 from allod.domain.manifest import ref
 from allod.domain.names import APPLIED
-from allod.reconcile.difference import claimed, stamped
+from allod.reconcile.difference import claimed
 from allod.reconcile.tell import event
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Apply:
         """Make the children as they should be. Returns whether anything was sent. NameTaken when a name is somebody else's."""
         changed = False
         for each in wanted:
-            changed |= await self._child(model, stamped(each))
+            changed |= await self._child(model, each)
         return changed
 
     async def _child(self, model: Manifest, wanted: Manifest) -> bool:

@@ -71,5 +71,5 @@ class ModelDeployments:
         return Outcome(changed, steps.requeue_after)
 
     async def _refuse(self, model: Manifest, reason: str, message: str, now: datetime) -> Outcome:
-        status = refused(model, reason, message, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        status = refused(model, reason, message, now)
         return Outcome(await self._apply.status(model, status), REFUSED_AGAIN)
