@@ -20,7 +20,7 @@ def test_a_model_answers_through_its_service(space: Space) -> None:
     model.wait("Ready", "True")
     assert model.ask().strip()
     status = model.status()
-    assert status["url"] == f"http://chat.{space.name}.svc:8000/v1"
+    assert status["url"] == f"http://chat.{space.name}.svc.cluster.local:8000/v1"
     assert status["activeRevision"] == status["desiredRevision"] == status["traffic"]["name"]
     assert (status["replicas"], status["readyReplicas"]) == (2, 2)
     assert len(model.endpoints()) == 2
