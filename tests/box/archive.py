@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from box import machine
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EPOCH = "1970-01-01T00:00:00Z"
+CHUNK = 1 << 20
 
 
 def write(
@@ -38,61 +40,90 @@ def write(
     The same input gives the same bytes, so an image may be cached by its hash.
     """
     unfinished = out.with_name(out.name + ".part")
-    made: list[Path] = []
+    settings = {
+        "Env": [f"{key}={value}" for key, value in {"PATH": PATH, **(env or {})}.items()],
+        **({"Entrypoint": list(entrypoint)} if entrypoint else {}),
+        **({"Cmd": list(cmd)} if cmd else {}),
+        **({"User": user} if user else {}),
+        **({"WorkingDir": workdir} if workdir else {}),
+    }
     try:
-        tars = [
-            layer if layer.suffix == ".tar" else _layer(layer, out.with_name(f"{out.name}.{number}.layer"), made)
-            for number, layer in enumerate(layers)
-        ]
-        config = {
-            "Env": [f"{key}={value}" for key, value in {"PATH": PATH, **(env or {})}.items()],
-            **({"Entrypoint": list(entrypoint)} if entrypoint else {}),
-            **({"Cmd": list(cmd)} if cmd else {}),
-            **({"User": user} if user else {}),
-            **({"WorkingDir": workdir} if workdir else {}),
-        }
-        _assemble(unfinished, name, tars, config)
+        with unfinished.open("w+b") as file:
+            _assemble(file, name, layers, settings)
+        return unfinished.replace(out)
     finally:
-        for path in made:
-            path.unlink()
-    return unfinished.replace(out)
+        unfinished.unlink(missing_ok=True)
 
 
-def _assemble(out: Path, name: str, tars: Sequence[Path], config: Mapping[str, object]) -> None:
-    digests = [_sha256(tar) for tar in tars]
+def _assemble(file: BinaryIO, name: str, layers: Sequence[Path], settings: Mapping[str, object]) -> None:
+    digests: list[str] = []
+    for layer in layers:
+        digests.append(_append_layer(file, layer, digests))
     image = {
         "architecture": machine.architecture(),
         "os": "linux",
         "created": EPOCH,
-        "config": config,
+        "config": settings,
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
         "history": [{"created": EPOCH} for _ in digests],
     }
     document = json.dumps(image).encode()
     config_name = hashlib.sha256(document).hexdigest() + ".json"
     manifest = [{"Config": config_name, "RepoTags": [name], "Layers": [f"{digest}.tar" for digest in digests]}]
-    with tarfile.open(out, "w") as archive:
+    with tarfile.open(fileobj=file, mode="w") as archive:
         for member, data in ((config_name, document), ("manifest.json", json.dumps(manifest).encode())):
             entry = tarfile.TarInfo(member)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-        for digest, tar in dict(zip(digests, tars, strict=True)).items():
-            entry = tarfile.TarInfo(f"{digest}.tar")
-            entry.size = tar.stat().st_size
-            with tar.open("rb") as content:
-                archive.addfile(entry, content)
 
 
-def _layer(source: Path, out: Path, made: list[Path]) -> Path:
-    """A folder or one file as a layer; `made` remembers what is to be removed again."""
-    made.append(out)
-    with tarfile.open(out, "w") as tar:
-        if source.is_dir():
-            for path in sorted(source.rglob("*")):
-                tar.add(path, path.relative_to(source).as_posix(), recursive=False, filter=_ownerless)
-        else:
-            tar.add(source, source.name, filter=_program)
-    return out
+def _append_layer(file: BinaryIO, source: Path, known: Sequence[str]) -> str:
+    """Appends a layer as a member that is named by its digest, in one pass: a layer may have gigabytes.
+
+    Name and size stand in the member's header, before its content, and are known only after it: the header is written last.
+    """
+    begin = file.tell()
+    file.write(bytes(tarfile.BLOCKSIZE))
+    content = _Hashing(file)
+    if source.suffix == ".tar":
+        with source.open("rb") as tar:
+            shutil.copyfileobj(tar, content, CHUNK)
+    else:
+        stream = cast("BinaryIO", content)  # in mode `w|` tarfile does nothing but write
+        with tarfile.open(fileobj=stream, mode="w|", bufsize=CHUNK) as tar:
+            _add(tar, source)
+    digest = content.hash.hexdigest()
+    if digest in known:  # the same layer twice is one member
+        file.seek(begin)
+        file.truncate()
+        return digest
+    entry = tarfile.TarInfo(f"{digest}.tar")
+    entry.size = file.tell() - begin - tarfile.BLOCKSIZE
+    file.write(bytes(-entry.size % tarfile.BLOCKSIZE))
+    file.seek(begin)
+    file.write(entry.tobuf(tarfile.GNU_FORMAT))  # one block, also for sizes over 8 GiB
+    file.seek(0, io.SEEK_END)
+    return digest
+
+
+class _Hashing:
+    """A file that is written and hashed at once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        return self.file.write(data)
+
+
+def _add(tar: tarfile.TarFile, source: Path) -> None:
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            tar.add(path, path.relative_to(source).as_posix(), recursive=False, filter=_ownerless)
+    else:
+        tar.add(source, source.name, filter=_program)
 
 
 def _ownerless(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -104,8 +135,3 @@ def _ownerless(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def _program(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.mode = 0o755
     return _ownerless(entry)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

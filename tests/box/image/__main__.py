@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tests python3 -m box.image`: build, list, run."""
+"""`PYTHONPATH=tests python3 -m box.image`: build, list, check, run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from box.errors import BoxError
 from box.image import catalogue, root, vllm
+from box.image.check import CHECKS
 from box.image.product import Product, size
 from box.progress import Progress
 
@@ -24,6 +25,8 @@ def main() -> int:
                 build(chosen.names)
             case "run":
                 run(chosen.root, chosen.bind, chosen.env, chosen.command)
+            case "check":
+                check(chosen.names or sorted(CHECKS))
             case _:
                 show()
     except BoxError as error:
@@ -37,6 +40,19 @@ def build(names: list[str]) -> None:
     progress = Progress()
     for product in dict.fromkeys(product for name in names for product in catalogue.named(name)):
         product.build(progress)
+
+
+def check(names: list[str]) -> None:
+    """Builds what is needed and runs it; raises Failed at the first image that does not work."""
+    progress = Progress()
+    for name in names:
+        works, needed = CHECKS[name]
+        for product in needed:
+            if not product.fresh():
+                product.build(progress)
+        with progress.step(f"{name} works"):
+            said = works()
+        progress.say(f"    {said.splitlines()[0]}")
 
 
 def show() -> None:
@@ -70,6 +86,10 @@ def _arguments() -> argparse.ArgumentParser:
     builder = commands.add_parser("build", help="make images; what is there and unchanged stays")
     builder.add_argument("names", nargs="+", metavar="NAME", help="a name of `list`, or all")
     commands.add_parser("list", help="what there is, and whether it is built (the default)")
+    checker = commands.add_parser("check", help="run the images' programs, without a cluster")
+    checker.add_argument(
+        "names", nargs="*", choices=[*sorted(CHECKS), []], metavar="NAME", help=f"of {', '.join(sorted(CHECKS))}; all without"
+    )
     runner = commands.add_parser("run", help="run a program in an image's root, without a cluster")
     runner.add_argument("root", choices=sorted(ROOTS))
     runner.add_argument("--bind", action="append", default=[], metavar="SOURCE:TARGET", help="a file or folder of this machine, read-only")

