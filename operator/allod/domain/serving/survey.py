@@ -131,14 +131,12 @@ def _gives_up(facts: RevisionFacts, everyone: Mapping[str, RevisionFacts]) -> bo
 
 
 def _route(seen: Seen, facts: Mapping[str, RevisionFacts]) -> str | None:
-    """What the Service says; where someone deleted it, what the status remembers."""
+    """What the Service says; where someone deleted it, what the status remembers; else what serves."""
     name = seen.model.metadata.name
-    service = next((found for found in seen.children if found["kind"] == "Service" and found["metadata"]["name"] == name), None)
-    if service is None:
-        remembers = seen.status.get("activeRevision")
-        return remembers if remembers in facts else None
-    route = (service["spec"].get("selector") or {}).get(REVISION)
-    return route if route in facts else None
+    services = [child for child in seen.children if child["kind"] == "Service" and child["metadata"]["name"] == name]
+    points_at = [(service["spec"].get("selector") or {}).get(REVISION) for service in services]
+    serving = [revision for revision, found in reversed(facts.items()) if found.ready]
+    return next((revision for revision in [*points_at, seen.status.get("activeRevision"), *serving] if revision in facts), None)
 
 
 def _about(event: Manifest) -> str:

@@ -1,0 +1,30 @@
+"""The watchdog for the pods of one revision."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from allod.domain.names import child
+from allod.render.metadata import metadata
+
+if TYPE_CHECKING:
+    from allod.api.modeldeployment import ModelDeployment
+    from allod.domain.manifest import Manifest
+
+
+def watchdog_configmap(model: ModelDeployment, revision: str) -> Manifest:
+    """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(model, child(model.metadata.name, revision), revision),
+        "immutable": True,
+        "data": {"watchdog.py": _watchdog()},
+    }
+
+
+@cache
+def _watchdog() -> str:
+    return files("allod.render.serving").joinpath("watchdog.txt").read_text("utf-8")

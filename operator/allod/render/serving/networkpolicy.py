@@ -1,0 +1,52 @@
+"""Who may connect to a model, and whom it may connect to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from allod.domain.names import HTTP_PORT, MODEL
+from allod.render.metadata import metadata
+
+if TYPE_CHECKING:
+    from allod.api.modeldeployment import ModelDeployment
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.seen import Defaults
+
+NAMESPACE = "kubernetes.io/metadata.name"
+"""Label that Kubernetes itself puts on every namespace."""
+
+
+def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
+    """Clients and the operator reach the HTTP port, pods of the model each other; out goes DNS, and HTTPS where the engine downloads.
+
+    Prometheus is a client: it belongs into networkPolicy.allowFrom. Probes need no rule, they come from the pod's own node.
+    """
+    mine = {"podSelector": {"matchLabels": {MODEL: model.metadata.name}}}
+    operator = {"namespaceSelector": {"matchLabels": {NAMESPACE: defaults.operator_namespace}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(model, model.metadata.name),
+        "spec": {
+            **mine,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {"from": [*_clients(model), operator], "ports": [{"port": HTTP_PORT, "protocol": "TCP"}]},
+                {"from": [mine]},
+            ],
+            "egress": [
+                {"to": [mine]},
+                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                *_downloads(model),
+            ],
+        },
+    }
+
+
+def _clients(model: ModelDeployment) -> list[dict[str, Any]]:
+    allowed = model.spec.network_policy.allow_from
+    return [{"podSelector": {}}] if allowed is None else [peer.document() for peer in allowed]
+
+
+def _downloads(model: ModelDeployment) -> list[dict[str, Any]]:
+    return [{"ports": [{"port": 443, "protocol": "TCP"}]}] if model.spec.model.uri.scheme == "hf" else []

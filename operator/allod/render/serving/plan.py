@@ -1,0 +1,93 @@
+"""From a decision to manifests: what to apply and in which order, and what is no longer wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from allod.domain.manifest import Manifest, Ref, ref
+from allod.domain.names import FIELD_MANAGER, MANAGED_BY
+from allod.domain.plan import Plan
+from allod.render.metadata import finished
+from allod.render.monitoring import podmonitor, prometheusrule
+from allod.render.serving.configmap import watchdog_configmap
+from allod.render.serving.disruption import disruption_budget
+from allod.render.serving.history import controller_revision
+from allod.render.serving.networkpolicy import network_policy
+from allod.render.serving.services import peers_service, revision_service, stable_service
+from allod.render.serving.statefulset import scaled, statefulset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from allod.domain.serving.decision import Decision
+    from allod.domain.serving.revision import Revision
+    from allod.domain.serving.seen import Seen
+
+LAST = ("StatefulSet", "Service", "ConfigMap")
+"""Pods end before what they use; everything else goes after these."""
+
+
+def plan(seen: Seen, decision: Decision) -> Plan:
+    """Write the plan. Policies come before the pods that they protect, the traffic switch after the pods that it needs."""
+    if decision.hands_off:
+        return Plan(status=decision.status, events=decision.events, requeue_after=decision.requeue_after)
+    objects = tuple(finished(seen.model, manifest) for manifest in _objects(seen, decision))
+    return Plan(
+        objects=objects,
+        delete=_obsolete(seen, objects),
+        status=decision.status,
+        events=decision.events,
+        requeue_after=decision.requeue_after,
+    )
+
+
+def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
+    if decision.route is None:
+        return
+    model = seen.model
+    yield network_policy(model, seen.defaults)
+    yield disruption_budget(model)
+    for revision in decision.revisions:
+        yield from _revision(seen, decision, revision)
+    yield stable_service(model, decision.route)
+    if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
+        yield podmonitor.pod_monitor(model)
+    if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
+        yield prometheusrule.prometheus_rule(model)
+
+
+def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Manifest]:
+    """A revision without pods is only remembered."""
+    kept = revision.statefulset or statefulset(seen.model, revision.hash, seen.defaults)
+    yield controller_revision(seen.model, revision, kept)
+    if revision.hash not in decision.allocation:
+        return
+    configmap = watchdog_configmap(seen.model, revision.hash)
+    if _needs_watchdog(kept) and ref(configmap) not in _there(seen):
+        yield configmap
+    yield peers_service(seen.model, revision.hash)
+    yield revision_service(seen.model, revision.hash)
+    yield scaled(kept, decision.allocation[revision.hash])
+
+
+def _needs_watchdog(kept: Manifest) -> bool:
+    """Whether the pods mount it: asked of what was rendered, for the spec may mean another engine by now."""
+    volumes = kept["spec"]["template"]["spec"].get("volumes") or []
+    return any(volume.get("configMap", {}).get("name") == kept["metadata"]["name"] for volume in volumes)
+
+
+def _obsolete(seen: Seen, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:
+    """Children of ours that nothing wants any more. What a person made and we merely own by reference is not ours to delete."""
+    wanted = {ref(manifest) for manifest in objects}
+    unsent = {Ref("v1", "ConfigMap", kept.namespace, kept.name) for kept in wanted if kept.kind == "StatefulSet"}
+    ours = [child for child in seen.children if child["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
+    gone = {ref(child) for child in ours} - wanted - unsent
+    return tuple(sorted(gone, key=_order))
+
+
+def _there(seen: Seen) -> set[Ref]:
+    return {ref(child) for child in seen.children}
+
+
+def _order(gone: Ref) -> tuple[int, Ref]:
+    return (LAST.index(gone.kind) if gone.kind in LAST else len(LAST), gone)
