@@ -93,10 +93,5 @@ def _refusals(part: _Part) -> Iterator[Violation]:
             continue
         variables = {"self": part.value, **({"oldSelf": part.old} if about_change else {})}
         if not evaluate(rule["rule"], variables):
-            where = f"{part.path}{rule.get('fieldPath', '')}".lstrip(".")
-            yield Violation(rule["name"], where, _message(rule, variables))
-
-
-def _message(rule: dict[str, str], variables: dict[str, Any]) -> str:
-    expression = rule.get("messageExpression")
-    return str(evaluate(expression, variables)) if expression else rule["message"]
+            told = evaluate(rule["messageExpression"], variables) if "messageExpression" in rule else rule["message"]
+            yield Violation(rule["name"], f"{part.path}{rule.get('fieldPath', '')}".lstrip("."), told)

@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from allod.api.base import ApiModel, Name, Text, Time, Token
+from allod.api.base import ApiModel, Text, Time
 from allod.api.markers import ListMap
 
+# No least lengths here: a status that the API server refuses would leave people without any.
+Name = Annotated[str, Field(max_length=253)]
+Token = Annotated[str, Field(max_length=63)]
 Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
 BigCount = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """As large as a JSON number can be everywhere."""
@@ -81,11 +84,11 @@ class Step(ApiModel):
 class Condition(ApiModel):
     """One question about the object, answered."""
 
-    type: Annotated[str, Field(min_length=1, max_length=316)]
+    type: Annotated[str, Field(max_length=316)]
     """The question: Ready, Progressing, Degraded, ModelAvailable, GPUsAvailable, FitsMemory."""
     status: Literal["True", "False", "Unknown"]
     """The answer."""
-    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    reason: Annotated[str, Field(max_length=1024)]
     """Why, in one CamelCase word."""
     message: Sentence
     """Why, in a sentence."""

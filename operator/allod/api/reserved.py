@@ -9,6 +9,20 @@ OURS = "the operator sets it"
 ONE_SERVER = "use replicas, as each pod is one engine that is watched as one"
 TLS = "put a proxy before the model, as the probes speak HTTP"
 
+DATA_PARALLEL = (
+    "data-parallel-size",
+    "data-parallel-size-local",
+    "data-parallel-rank",
+    "data-parallel-start-rank",
+    "data-parallel-address",
+    "data-parallel-rpc-port",
+    "data-parallel-backend",
+    "data-parallel-external-lb",
+    "data-parallel-hybrid-lb",
+    "data-parallel-multi-port-external-lb",
+    "data-parallel-supervisor-port",
+)
+
 VLLM_FLAGS: Final = {
     "model": "use model.uri",
     "revision": "use model.revision",
@@ -22,9 +36,10 @@ VLLM_FLAGS: Final = {
     "max-model-len": "use engine.maxModelLen",
     "max-num-seqs": "use engine.maxNumSeqs",
     "gpu-memory-utilization": "use engine.gpuMemoryUtilization",
+    "device-memory-utilization": "use engine.gpuMemoryUtilization",
     "tensor-parallel-size": "use parallelism.tensor",
     "pipeline-parallel-size": "use parallelism.pipeline",
-    "data-parallel-size": ONE_SERVER,
+    **dict.fromkeys(DATA_PARALLEL, ONE_SERVER),
     "api-server-count": ONE_SERVER,
     "nnodes": ONE_SERVER,
     "node-rank": ONE_SERVER,
@@ -45,8 +60,10 @@ VLLM_FLAGS: Final = {
 }
 """vLLM 0.32 (`vllm serve --help=all`), long names without dashes."""
 
-VLLM_SHORT: Final = ("tp", "pp", "dp", "q", "r", "n")
-"""One-dash forms of flags above, as `-tp 4` or `-tp=4`."""
+VLLM_SHORT: Final = ("tp", "pp", "dp[a-z]?", "asc", "q", "r", "n")
+"""One-dash forms of the flags above, patterns of RE2: `-tp 4`, `-tp=4`, `-tp4`."""
+
+OPEN_TOOLS = "leave it out, as it lets every client use the files and the network of the pod"
 
 LLAMACPP_FLAGS: Final = {
     "model": "use model.uri",
@@ -54,6 +71,9 @@ LLAMACPP_FLAGS: Final = {
     "hf-repo": "use model.uri",
     "hf-file": "use model.uri",
     "hf-token": "use model.uri",
+    "docker-repo": "use model.uri",
+    "models-dir": "use model.uri, one ModelDeployment for each model",
+    "models-preset": "use model.uri, one ModelDeployment for each model",
     "alias": "use model.servedName",
     "embedding": "use model.task",
     "embeddings": "use model.task",
@@ -67,14 +87,23 @@ LLAMACPP_FLAGS: Final = {
     "api-prefix": OURS,
     "metrics": OURS,
     "props": "leave it out, as it lets every client change the settings of all",
+    "agent": OPEN_TOOLS,
+    "tools": OPEN_TOOLS,
+    "tools-runtime": OPEN_TOOLS,
+    "mcp-servers-config": OPEN_TOOLS,
+    "mcp-servers-json": OPEN_TOOLS,
+    "ui-mcp-proxy": OPEN_TOOLS,
+    "webui-mcp-proxy": OPEN_TOOLS,
     "ssl-key-file": TLS,
     "ssl-cert-file": TLS,
     "api-key": "use engine.env with LLAMA_API_KEY from a Secret",
     "api-key-file": "use engine.env with LLAMA_API_KEY from a Secret",
 }
-"""llama-server of llama.cpp, long names without dashes."""
+"""llama-server of llama.cpp 0.7 (`llama-server --help`), long names without dashes."""
 
-LLAMACPP_SHORT: Final = ("m", "mu", "hf", "hfr", "hff", "hft", "a", "c", "np", "t")
+LLAMACPP_SHORT: Final = ("m", "mu", "dr", "ag", "hf", "hfr", "hff", "hft", "a", "c", "np", "t")
+
+CACHES = ("HOME", "XDG_CACHE_HOME", "HF_HOME", "VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 VARIABLES: Final = {
     "VLLM_SERVER_DEV_MODE": "leave it out, as it lets every client stop or replace the model",
@@ -82,15 +111,19 @@ VARIABLES: Final = {
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "leave it out, as it lets every client load files of the pod",
     "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "use health.hangTimeout",
     "VLLM_ENGINE_READY_TIMEOUT_S": "use health.startupTimeout",
-    "VLLM_HOST_IP": "the operator sets it",
-    "VLLM_PORT": "the operator sets it",
-    "PYTHONPATH": "the operator sets it",
+    "VLLM_HOST_IP": OURS,
+    "VLLM_PORT": OURS,
+    "PYTHONPATH": OURS,
+    **dict.fromkeys(CACHES, "the operator sets it to a volume, as the image cannot be written to"),
+    "USER": OURS,
+    "VLLM_NO_USAGE_STATS": "the operator sets it, so that nothing is told to anybody outside",
+    "DO_NOT_TRACK": "the operator sets it, so that nothing is told to anybody outside",
     "HF_HUB_OFFLINE": "it follows from model.uri",
     "TRANSFORMERS_OFFLINE": "it follows from model.uri",
     "HF_TOKEN": "use model.secretRef",
 }
 PREFIXES: Final = {
-    "ALLOD_": "the operator sets it",
+    "ALLOD_": OURS,
     "LLAMA_ARG_": "use engine.args",
 }
 
@@ -98,7 +131,7 @@ PREFIXES: Final = {
 def raw_flag(flags: dict[str, str], short: tuple[str, ...]) -> str:
     """A pattern of RE2 for arguments as they are: vLLM takes `_` for `-` inside a flag, and both engines `--flag=value`."""
     long = "|".join(re.escape(flag).replace(r"\-", "[-_]") for flag in sorted(flags))
-    return rf"^(--({long})|-({'|'.join(short)}))(=.*)?$"
+    return rf"^(--({long})(=.*)?|-({'|'.join(short)})([0-9=].*)?)$"
 
 
 def cel_map(table: dict[str, str]) -> str:

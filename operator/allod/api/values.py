@@ -66,7 +66,7 @@ class Duration(Value):
     """A length of time: `30s`, `1h30m`."""
 
     __slots__ = ()
-    pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+    pattern = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$"
     sentence = "a duration is a number with its unit ms, s, m or h: 30s, 15m, 1h30m"
 
     @property

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from admission.case import vllm
 from admission.engine_cases import ENGINE_CASES
 from admission.shape_cases import SHAPE_CASES
 from admission.spec_cases import SPEC_CASES
@@ -74,3 +75,12 @@ def test_another_kind_is_refused_by_its_name_with_the_nearest_of_ours() -> None:
     found = violations({"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeploymnet"})
     says = "allod.dev/v1alpha1 ModelDeploymnet is not a kind of allod.dev/v1alpha1: ModelDeployment, did you mean ModelDeployment?"
     assert found == [Violation("kind", "kind", says)]
+
+
+def test_a_duration_of_millions_of_hours_is_refused_although_cel_cannot_reckon_with_it() -> None:
+    (found,) = violations(vllm(health__hangTimeout="999999h999999h999999h"))
+    assert (found.rule, found.message) == ("hang-timeout", "health.hangTimeout 999999h999999h999999h is not between 3s and 1h")
+
+
+def test_an_object_without_a_name_is_refused() -> None:
+    assert violations({**vllm(), "metadata": {"namespace": "default"}})[0].path == "metadata.name"
