@@ -29,9 +29,7 @@ def ready(outcome: Outcome) -> Condition:
     """Does the model serve now? True as long as one pod of any revision does: that is the point of it."""
     active, trouble = outcome.active, outcome.trouble
     if active and active.ready:
-        return Condition(
-            "Ready", "True", "Serving", f"{active.ready} of {count(outcome.wanted, 'pod')} of revision {outcome.step.route} serve"
-        )
+        return Condition("Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.route} serve")
     if trouble:
         return Condition("Ready", "False", trouble.reason, trouble.message)
     if not outcome.wanted:
@@ -54,7 +52,7 @@ def progressing(outcome: Outcome) -> Condition:
     if not outcome.rolling and ready >= outcome.wanted:
         return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, 'ready pod')}")
     reason = trouble.reason if trouble else "RollingOut" if outcome.rolling else "Starting"
-    return Condition("Progressing", "True", reason, f"{ready} of {count(outcome.wanted, 'pod')} of revision {name} are ready")
+    return Condition("Progressing", "True", reason, f"{ready} of {outcome.wanted} pods of revision {name} are ready")
 
 
 def degraded(outcome: Outcome) -> Condition:
@@ -63,7 +61,7 @@ def degraded(outcome: Outcome) -> Condition:
     if trouble:
         return Condition("Degraded", "True", trouble.reason, trouble.message)
     if active and active.good_since and active.ready < outcome.wanted and not outcome.rolling:
-        lost = f"{active.ready} of {count(outcome.wanted, 'pod')} of revision {outcome.step.route} serve"
+        lost = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.route} serve"
         return Condition("Degraded", "True", "PodsNotReady", lost)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
@@ -89,7 +87,7 @@ def gpus_available(outcome: Outcome) -> Condition:
         return found
     placed = sum(pods.is_placed(pod) for pod in outcome.subject.pods) if outcome.subject else 0
     if placed < outcome.wanted:
-        return Condition("GPUsAvailable", "Unknown", "NotScheduled", f"{placed} of {count(outcome.wanted, 'pod')} have a node")
+        return Condition("GPUsAvailable", "Unknown", "NotScheduled", f"{placed} of {outcome.wanted} pods have a node")
     held = count(placed * gpu.count, gpu.resource_name)
     return Condition("GPUsAvailable", "True", "Reserved", f"{held} reserved by {count(placed, 'pod')}")
 

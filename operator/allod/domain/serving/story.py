@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
-from allod.domain.quantity import count
 from allod.domain.serving import answers
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
@@ -77,7 +76,7 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
     if before is None or after is None or before == after:
         return None
     ready = outcome.active.ready if outcome.active else 0
-    return {"action": "TrafficMoved", "from": before, "to": after, "cause": f"{ready} of {count(outcome.wanted, 'pod')} ready"}
+    return {"action": "TrafficMoved", "from": before, "to": after, "cause": f"{ready} of {outcome.wanted} pods ready"}
 
 
 def _note(step: dict[str, Any]) -> str:

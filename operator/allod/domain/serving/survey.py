@@ -135,7 +135,7 @@ def _route(seen: Seen, facts: Mapping[str, RevisionFacts]) -> str | None:
     name = seen.model.metadata.name
     services = [child for child in seen.children if child["kind"] == "Service" and child["metadata"]["name"] == name]
     points_at = [(service["spec"].get("selector") or {}).get(REVISION) for service in services]
-    serving = [revision for revision, found in reversed(facts.items()) if found.ready]
+    serving = [revision for revision, found in facts.items() if found.ready][::-1]
     return next((revision for revision in [*points_at, seen.status.get("activeRevision"), *serving] if revision in facts), None)
 
 
