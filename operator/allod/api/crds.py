@@ -111,7 +111,7 @@ KINDS = (
             Column("Model", "string", ".status.servedName", "The name by which clients ask for the model."),
             Column("Age", "date", ".metadata.creationTimestamp", "Since the object was made."),
             Column("Engine", "string", ".spec.engine.type", "The program that serves the model.", wide=True),
-            Column("GPUs", "integer", ".status.gpus", "GPUs that the pods reserve.", wide=True),
+            Column("GPUs", "integer", ".status.gpus", "GPUs that its pods hold now.", wide=True),
             Column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "Why it is ready or not.", wide=True),
         ),
         scale={

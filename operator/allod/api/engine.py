@@ -33,7 +33,7 @@ class Engine(ApiModel):
     """Type of the KV cache, such as auto, fp8 or fp8_e4m3; vLLM only. Without it: auto, which is the model's."""
     max_model_len: Annotated[int, Field(ge=16, le=16_777_216)] | None = None
     """Longest prompt and answer together, in tokens. Without it: what the model's configuration says, which may need more memory
-    than there is. With LlamaCpp it is the context of each of the maxNumSeqs slots."""
+    than there is. With LlamaCpp each of the maxNumSeqs slots has this context; without a number of slots they share it."""
     max_num_seqs: Annotated[int, Field(ge=1, le=65_536)] | None = None
     """Requests that are worked on at the same time; others wait. LlamaCpp calls them slots. Without it: the engine's own default."""
     gpu_memory_utilization: Annotated[Ratio, UTILIZATION] | None = None

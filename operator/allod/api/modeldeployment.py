@@ -91,7 +91,8 @@ class Health(ApiModel):
     startup_timeout: Annotated[Duration, refuse.between("startup-timeout", "health.startupTimeout", "10s", "24h")] = Duration("30m")
     """From the start of a pod until it serves. After it the engine is restarted, and the revision counts as not startable."""
     hang_timeout: Annotated[Duration, refuse.between("hang-timeout", "health.hangTimeout", "3s", "1h")] = Duration("30s")
-    """How long an engine may make no step while requests wait for it. After it the pod gets no more requests and is restarted."""
+    """How long an engine may make no step while requests wait for it (LlamaCpp: may leave /health unanswered). After it the pod gets
+    no more requests and is restarted."""
     drain_timeout: Annotated[Duration, refuse.between("drain-timeout", "health.drainTimeout", "0s", "1h")] = Duration("45s")
     """How long requests in flight may take to finish when a pod has to go."""
 

@@ -124,7 +124,7 @@ class ModelDeploymentStatus(ApiModel):
     selector: Annotated[str, Field(max_length=512)] | None = None
     """Labels of the active revision's pods, for the scale subresource and autoscalers."""
     gpus: Count | None = None
-    """GPUs that the pods of all revisions reserve."""
+    """GPUs that its pods hold now, those of every revision."""
     fit: Fit | None = None
     """Memory: what was reckoned, or what the engine says."""
     history: Annotated[tuple[Step, ...], Field(max_length=32)] = ()
