@@ -43,7 +43,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     ),
     "a path that is not in the image": (
         {"model": {"uri": GGUF.replace("model.gguf", "gone.gguf")}},
-        *("ModelAvailable", "ModelNotFound", r"gone\.gguf"),
+        *("ModelAvailable", "ModelMissing", r"gone\.gguf"),
     ),
     "a claim that does not exist": (
         {"model": {"uri": "pvc://nowhere/model.gguf"}},
