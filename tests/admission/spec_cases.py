@@ -3,7 +3,12 @@ from __future__ import annotations
 from admission.case import Case, llamacpp, named, vllm
 
 NAME = "a2345678901234567890123456789012345678901"
-POD = {"containers": [{"name": "engine", "securityContext": {}}, {"name": "sidecar", "image": "x:1", "command": ["x"], "args": ["y"]}]}
+POD = {
+    "containers": [
+        {"name": "engine", "securityContext": {}},
+        {"name": "sidecar", "image": "x:1", "command": ["x"], "env": [{"name": "A", "value": "1"}]},
+    ]
+}
 HF = "hf://deepseek-ai/DeepSeek-R1"
 
 SPEC_CASES = (
@@ -229,17 +234,16 @@ SPEC_CASES = (
     Case(
         "pod-engine",
         vllm(podTemplate__spec=POD),
-        vllm(podTemplate__spec={"containers": [{"name": "engine", "command": ["sleep"]}]}),
+        vllm(podTemplate__spec={"containers": [{"name": "engine", "env": [{"name": "VLLM_SERVER_DEV_MODE", "value": "1"}]}]}),
         "spec.podTemplate.spec.containers",
-        "podTemplate.spec may not replace image, command or args of the container engine: use engine.image, engine.args and"
-        " engine.extraArgs",
+        "podTemplate.spec may not change image, command, args or env of the container engine: use engine.image, args, extraArgs and env",
     ),
     Case(
         "pod-inspect",
         vllm(podTemplate__spec={"initContainers": [{"name": "inspect", "resources": {}}]}),
         vllm(podTemplate__spec={"initContainers": [{"name": "inspect", "image": "x:1"}]}),
         "spec.podTemplate.spec.initContainers",
-        "podTemplate.spec may not replace image, command or args of the container inspect: it is the operator's own",
+        "podTemplate.spec may not change image, command, args or env of the container inspect: it is the operator's own",
     ),
     Case(
         "pod-first-process",

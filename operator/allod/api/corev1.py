@@ -259,7 +259,7 @@ class NetworkPolicyPeer(ApiModel):
 
 
 class NamedPart(ApiModel):
-    """A container or volume of a pod template, by its name; its other fields are Kubernetes' own."""
+    """A part of a pod template that is told by its name; its other fields are Kubernetes' own."""
 
     name: Token
     """Merged with the part of that name, else added."""
@@ -274,6 +274,8 @@ class ContainerPart(NamedPart):
     """Command of an added container."""
     args: Annotated[tuple[Text, ...], Field(max_length=256)] = ()
     """Arguments of an added container; the engine's are engine.args and engine.extraArgs."""
+    env: Annotated[tuple[Annotated[NamedPart, OpenObject()], ...], Field(max_length=64), ListMap()] = ()
+    """Environment variables of an added container; the engine's are engine.env."""
 
 
 class PodPart(ApiModel):

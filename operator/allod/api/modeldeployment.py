@@ -49,7 +49,7 @@ class Model(ApiModel):
 
 
 class Parallelism(ApiModel):
-    """How one replica is spread over GPUs. Their product is the number of GPUs that a replica needs."""
+    """How one replica is spread over GPUs."""
 
     tensor: Annotated[int, Field(ge=1, le=64)] = 1
     """Each layer is split into this many parts. The model's attention heads must be divisible by it."""
@@ -86,7 +86,7 @@ class Resources(ApiModel):
 
 
 class Health(ApiModel):
-    """How patient the operator is. Each sets probes, grace periods and the engine's own time-outs together."""
+    """How patient the operator is."""
 
     startup_timeout: Annotated[Duration, refuse.between("startup-timeout", "health.startupTimeout", "10s", "24h")] = Duration("30m")
     """From the start of a pod until it serves. After it the engine is restarted, and the revision counts as not startable."""
@@ -116,7 +116,7 @@ class Scheduling(ApiModel):
 
 
 class Monitoring(ApiModel):
-    """Objects of the Prometheus Operator. They are made as soon as its API is in the cluster."""
+    """Objects of the Prometheus Operator."""
 
     pod_monitor: bool = True
     """A PodMonitor that scrapes the engine of every pod."""
@@ -127,7 +127,7 @@ class Monitoring(ApiModel):
 
 
 class NetworkPolicy(ApiModel):
-    """Who may connect to the model. The operator always may, and the pods of one model among themselves."""
+    """Who may connect to the model."""
 
     allow_from: Annotated[tuple[NetworkPolicyPeer, ...], Field(max_length=32)] | None = None
     """Clients, and Prometheus. Without it: every pod of the model's namespace. An empty list lets nobody in, one empty
@@ -142,19 +142,20 @@ class ModelDeploymentSpec(ApiModel):
     engine: Engine
     """Which program serves it."""
     parallelism: Parallelism = Parallelism()
-    """How one replica is spread over GPUs."""
+    """How one replica is spread over GPUs; on CPUs, over processes. The product of both numbers is the GPUs that a replica needs."""
     resources: Resources
     """What one replica reserves."""
     replicas: Annotated[int, Field(ge=0, le=1000), SchemaDefault()] = 1
     """Pods that serve the model. 0 frees its GPUs and keeps everything else."""
     health: Health = Health()
-    """How patient the operator is."""
+    """How patient the operator is. Each value sets probes, grace periods and the engine's own time-outs together."""
     scheduling: Scheduling = Scheduling()
     """Where and when the pods run."""
     monitoring: Monitoring = Monitoring()
-    """Objects of the Prometheus Operator."""
+    """Objects of the Prometheus Operator. They are made as soon as its API is in the cluster."""
     network_policy: NetworkPolicy = NetworkPolicy()
-    """Who may connect."""
+    """Who may connect. The operator always may, and the pods of one model among themselves. Outwards the pods may ask DNS and, with
+    hf://, download by HTTPS."""
     pod_template: PodTemplate = PodTemplate()
     """The way out for what this API has no field for."""
     suspend: bool = False

@@ -156,16 +156,17 @@ POD_LABELS = Cel(
 
 
 def _own(list_: str, container: str, instead: str) -> Cel:
+    taken = "has(c.command) || has(c.args) || has(c.image) || has(c.env)"
     return Cel(
         f"pod-{container}",
-        f"!has(self.{list_}) || self.{list_}.all(c, c.name != '{container}' || !(has(c.command) || has(c.args) || has(c.image)))",
-        f"podTemplate.spec may not replace image, command or args of the container {container}: {instead}",
+        f"!has(self.{list_}) || self.{list_}.all(c, c.name != '{container}' || !({taken}))",
+        f"podTemplate.spec may not change image, command, args or env of the container {container}: {instead}",
         field_path=f".{list_}",
     )
 
 
 POD_SPEC = (
-    _own("containers", "engine", "use engine.image, engine.args and engine.extraArgs"),
+    _own("containers", "engine", "use engine.image, args, extraArgs and env"),
     _own("initContainers", "inspect", "it is the operator's own"),
     Cel(
         "pod-first-process",
