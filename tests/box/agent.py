@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from box import dns, door, netpol, volumes
 
-AGENTS = {"dns": dns.main, "door": door.main, "netpol": netpol.main, "volumes": volumes.main}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AGENTS: dict[str, Callable[..., None]] = {"dns": dns.main, "door": door.main, "netpol": netpol.main, "volumes": volumes.main}
 
 if __name__ == "__main__":
     AGENTS[sys.argv[1]](*sys.argv[2:])

@@ -163,13 +163,17 @@ class Box:
         return container_processes(self.plane.api, self.state, pod, container, match)
 
     def _pids(self) -> list[int]:
-        return processes.find(str(gobuild.built().pause), "box", str(self.state))
+        return processes.find("box", str(self.state))
+
+    def sizes(self, nodes: int, gpus: int) -> dict[str, object]:
+        """What a box is: how large, and from which sources."""
+        return {"nodes": nodes, "gpus": gpus, "built": gobuild.built().folder.name}
 
     def _is_as(self, nodes: int, gpus: int) -> None:
-        asked = {"nodes": nodes, "gpus": gpus}
+        asked = self.sizes(nodes, gpus)
         there = json.loads(self.record.read_text())
         if there != asked:
-            raise Taken(f"A box with other sizes is up: {there}, and {asked} was asked for.", "python3 -m box down, then up again.")
+            raise Taken(f"Another box is up: {there}, and {asked} was asked for.", "python3 -m box down, then up again.")
 
 
 def prepare(progress: Progress) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from box import addresses, dns, door, gobuild, kernel, nodeconfig, pki, teardown, volumes, waiting
+from box import addresses, dns, door, gobuild, kernel, nodeconfig, pki, processes, teardown, volumes, waiting
 from box.errors import Failed
 from box.programs import check
 
@@ -38,7 +37,7 @@ def bring_up(box: Box, *, nodes: int, gpus: int) -> None:
         except BaseException:  # Ctrl-C as well
             teardown.tear_down(box.state)
             raise
-    box.record.write_text(json.dumps({"nodes": nodes, "gpus": gpus}))
+    box.record.write_text(json.dumps(box.sizes(nodes, gpus)))
 
 
 def _bring_up(box: Box, nodes: Sequence[Node], pool: ThreadPoolExecutor) -> None:
@@ -74,19 +73,11 @@ def _certificates(box: Box, nodes: Sequence[Node]) -> None:
 def _unshare(box: Box) -> None:
     """Starts the box's first process. `box.sh-of` is $0 of the script: by it and the state folder a half-made box is found."""
     script = SCRIPT.read_text()
-    who = [gobuild.built().pause, box.state, f"{addresses.BOX}/{addresses.BITS}"]
-    with (box.log / "init.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*kernel.NAMESPACES, "sh", "-c", script, teardown.MARK, *map(str, who)],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    who = [box.state, gobuild.built().pause, f"{addresses.BOX}/{addresses.BITS}"]
+    processes.spawn([*kernel.NAMESPACES, "sh", "-c", script, teardown.MARK, *map(str, who)], box.log / "init.log")
 
     def made() -> bool:
-        if process.poll() is not None:
+        if not teardown.first_processes(box.state):
             raise Failed(f"The box could not be made: {(box.log / 'init.log').read_text().strip()}", "Run as root with all capabilities.")
         return box.made
 

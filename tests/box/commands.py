@@ -73,7 +73,8 @@ def parser() -> argparse.ArgumentParser:
     inside.add_argument("place")
     inside.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     add("logs", logs, "list the logs, or print one").add_argument("name", nargs="?", metavar="PLACE/PROGRAM")
-    add("prepare", ready, "fetch and build everything that the cluster needs")
+    fetched = add("prepare", ready, "fetch and build everything that the cluster needs")
+    fetched.add_argument("--only", choices=["kube"], help="kube: what the control plane alone needs, without root")
     add("bench", figures, "measure: seconds to two nodes, control plane alone, memory")
     return whole
 
@@ -164,8 +165,11 @@ def logs(box: Box, asked: argparse.Namespace) -> None:
         sys.stdout.write(path.read_text(errors="replace"))
 
 
-def ready(box: Box, _asked: argparse.Namespace) -> None:
-    prepare(box.progress)
+def ready(box: Box, asked: argparse.Namespace) -> None:
+    if asked.only == "kube":
+        gobuild.built(box.progress)
+    else:
+        prepare(box.progress)
     print(f"Everything is in {cache.folder()}.")
 
 

@@ -12,7 +12,6 @@ import errno
 import os
 import random
 import socket
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,18 +52,12 @@ def open_door(state: Path, box: int, target: str, port: int = 0) -> Door:
     # The arguments say all that `doors` must find again; the socket is handed over open, so the port is taken from now on.
     command = [sys.executable, "-m", "box.agent", "door", "door-of", str(state), str(box), f"{port}={target}", str(listening.fileno())]
     environment = {**os.environ, "PYTHONPATH": str(namespaces.SOURCES)}
-    with listening, (state / "log" / "door.log").open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            pass_fds=[listening.fileno()],
-            env=environment,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    return Door(port, target, process.pid)
+    with listening:
+        processes.spawn(command, state / "log" / "door.log", environment, [listening.fileno()])
+    for door in doors(state):
+        if door.port == port:
+            return door
+    raise Failed(f"The door to {target} ended at once.", f"Look at {state}/log/door.log.")
 
 
 def doors(state: Path) -> list[Door]:

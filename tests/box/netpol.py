@@ -1,4 +1,4 @@
-"""NetworkPolicy on one node, by nftables: `python -m box.agent netpol SERVER PKI NODE`, in the node's network. The CNI plugins enforce none.
+"""NetworkPolicy on one node, by nftables: `python -m box.agent netpol SERVER PKI NODE`. The CNI plugins enforce none.
 
 Each change replaces one table as a whole. Its rules sit in the forward hook after kube-proxy's translation, so they see addresses of
 Pods. Traffic between two Pods of one node passes there too, because each Pod hangs on a routed link of its own (CNI `ptp`), not on a

@@ -111,7 +111,7 @@ class Node:
         return subprocess.run(self.space.command(ctr, *CTR, *args), capture_output=True, text=True, check=False)
 
     def _pids(self) -> list[int]:
-        return processes.find(str(gobuild.built().pause), self.name, str(self.state))
+        return processes.find(self.name, str(self.state))
 
     def _unshare(self, box: Namespaces) -> None:
         others = (n for n in range(1, self.of + 1) if n != self.number)

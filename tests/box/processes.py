@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from box import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 def commands() -> Iterator[tuple[int, list[str]]]:
@@ -28,6 +29,21 @@ def find(*phrase: str) -> list[int]:
     """Processes with exactly these words next to each other in their command line, oldest pid first."""
     wanted = list(phrase)
     return sorted(pid for pid, words in commands() if any(words[at : at + len(wanted)] == wanted for at in range(len(words))))
+
+
+def spawn(argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, descriptors: Sequence[int] = ()) -> None:
+    """Starts a program that outlives this one and is no child of it. It shows in `commands` from now on, until it ends."""
+    with log.open("ab") as out:
+        subprocess.run(
+            ["setsid", "--fork", *argv],
+            cwd="/",
+            env=environment,
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            check=True,
+        )
 
 
 def children() -> dict[int, list[int]]:
@@ -63,12 +79,16 @@ def kill(pids: list[int]) -> None:
 
 
 def alive(folder: Path) -> bool:
-    """Whether the process of that folder of a /proc runs; one that has ended and that its parent has not looked at yet does not."""
+    """Whether the process of that folder of a /proc runs. One that nobody has waited for yet does not.
+
+    A first process with threads is the exception: its leader shows as a zombie while another thread still ends all the others in there.
+    """
     try:
-        stat = (folder / "stat").read_text()
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    state, threads = fields[0], int(fields[17])
+    return state != "Z" or threads > 1
 
 
 def send(pid: int, how: signal.Signals) -> bool:
@@ -90,7 +110,7 @@ def memory(pid: int) -> int:
 
 
 def name(pid: int) -> str:
-    """The program, by the first words of its command line that say what it is (`kube kubelet` is kubelet, `python -m box.agent dns` is dns)."""
+    """The program that it is: `kube kubelet ...` is kubelet, `python -m box.agent dns ...` is dns."""
     try:
         words = [os.fsdecode(word) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
     except OSError:

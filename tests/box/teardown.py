@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from box import cgroups, door, gobuild, processes
+from box import cgroups, door, processes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,5 +32,4 @@ def tear_down(state: Path) -> bool:
 
 def first_processes(state: Path) -> list[int]:
     """`unshare` that waits for the box's first process, and that process, at whatever point it is."""
-    pause = gobuild.built().pause
-    return sorted({*processes.find(MARK, str(pause), str(state)), *processes.find(str(pause), "box", str(state))})
+    return sorted({*processes.find(MARK, str(state)), *processes.find("box", str(state))})

@@ -1,0 +1,94 @@
+"""A namespace for one test, and Pods that look at the cluster from inside."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from box import Box, busybox, waiting
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Space:
+    """One namespace of the cluster."""
+
+    box: Box
+    name: str
+
+    @classmethod
+    def make(cls, box: Box, test: str) -> Space:
+        """Named after the test, so that a person who looks knows whose it is."""
+        made = cls(box, re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower()).strip("-")[:63].strip("-"))
+        box.kubectl("create", "namespace", made.name)
+        accounts = f"/api/v1/namespaces/{made.name}/serviceaccounts"
+        waiting.until("the namespace has its ServiceAccount", lambda: bool(box.plane.api.items(accounts)), seconds=20)
+        return made
+
+    def delete(self) -> None:
+        """With all that is in it, in the background."""
+        self.box.kubectl("delete", "namespace", self.name, "--wait=false")
+
+    def kubectl(self, *args: str, stdin: str | None = None) -> str:
+        """kubectl in this namespace."""
+        return self.box.kubectl("--namespace", self.name, *args, stdin=stdin)
+
+    def apply(self, *manifests: Manifest) -> None:
+        """Creates them, or changes them."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+        self.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+
+    def get(self, kind: str, name: str) -> Manifest:
+        """One object as it is now."""
+        found: Manifest = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
+    def wait(self, condition: str, *things: str, seconds: int = 30) -> None:
+        """`wait("condition=Ready", "pod/a")`, as kubectl wait."""
+        self.kubectl("wait", f"--for={condition}", f"--timeout={seconds}s", *things)
+
+    def run(self, *pods: Manifest) -> None:
+        """Creates Pods and returns when they are Ready."""
+        self.apply(*pods)
+        self.wait("condition=Ready", *(f"pod/{pod['metadata']['name']}" for pod in pods))
+
+    def inside(self, pod: str, command: str) -> str:
+        """What a shell command in that Pod printed."""
+        return self.kubectl("exec", pod, "--", "sh", "-c", command)
+
+
+def pod(name: str, script: str = "exec sleep 1000", *, labels: dict[str, str] | None = None, **spec: Any) -> Manifest:
+    """A Pod that runs a shell script; keywords are fields of its spec, `container` those of its container."""
+    container = {"name": "main", "image": busybox.NAME, "command": ["sh", "-c", script], **spec.pop("container", {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name, **(labels or {})}},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container], **spec},
+    }
+
+
+def server(name: str, **spec: Any) -> Manifest:
+    """A Pod that answers GET / with its own name on port 8000, which is called `http`."""
+    script = f"mkdir -p /tmp/www && echo {name} > /tmp/www/index.html && exec httpd -f -p 8000 -h /tmp/www"
+    return pod(name, script, container={"ports": [{"name": "http", "containerPort": 8000}]}, **spec)
+
+
+def service(name: str, selects: str, **spec: Any) -> Manifest:
+    """A Service on port 80 for the Pods with the label app=SELECTS."""
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": selects}, "ports": ports, **spec},
+    }
+
+
+def answers(space: Space, client: str, url: str) -> bool:
+    """Whether that Pod gets an answer from the URL within a second."""
+    said = space.inside(client, f"wget -q -T 1 -O - {url} 2>/dev/null || echo refused")
+    return "refused" not in said
