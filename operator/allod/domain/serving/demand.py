@@ -43,6 +43,8 @@ class Demand:
     kv_dtype: str = "auto"
     quantization: str | None = None
     """Asked for in the spec; the checkpoint may have its own."""
+    load_format: str | None = None
+    """How the engine finds the weights. None: by itself, so they have to be there."""
     max_model_len: int | None = None
     """Tokens of one request. None: all that the model was made for."""
     max_num_seqs: int | None = None
@@ -70,6 +72,7 @@ def demand(spec: ModelDeploymentSpec) -> Demand:
         dtype=engine.dtype or "auto",
         kv_dtype=engine.kv_cache_dtype or "auto",
         quantization=engine.quantization,
+        load_format=engine.args.get("load-format"),
         max_model_len=engine.max_model_len,
         max_num_seqs=engine.max_num_seqs,
     )

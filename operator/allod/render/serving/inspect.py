@@ -48,6 +48,7 @@ def flags(asked: Demand) -> list[str]:
         "dtype": asked.dtype if asked.dtype != "auto" else None,
         "kv-cache-dtype": asked.kv_dtype if asked.kv_dtype != "auto" else None,
         "quantization": asked.quantization,
+        "load-format": asked.load_format,
         "max-model-len": asked.max_model_len,
         "max-num-seqs": asked.max_num_seqs,
     }

@@ -18,10 +18,10 @@ LARGEST_NUMBER = 2**24
 Config = dict[str, Any]
 
 
-def parse(raw: bytes, name: str = "config.json") -> Config:
+def parse(raw: bytes, name: str = "config.json", largest: int = LARGEST_BYTES) -> Config:
     """JSON to a mapping. Raises UnreadableError: a sentence that names the file."""
-    if len(raw) > LARGEST_BYTES:
-        raise UnreadableError(f"{name} has more than {LARGEST_BYTES // 2**20} MiB: it is no model's configuration")
+    if len(raw) > largest:
+        raise UnreadableError(f"{name} has more than {largest // 2**20} MiB: it is no file of that name")
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError) as error:

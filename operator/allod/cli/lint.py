@@ -1,0 +1,93 @@
+"""`allod lint`: what the API server and the operator would refuse, without either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from allod.api.modeldeployment import ModelDeployment
+from allod.cli.errors import UsageError
+from allod.cli.finding import Finding, Level
+from allod.domain.serving.demand import demand
+from allod.domain.serving.fit import Fit, fit
+from allod.domain.serving.refusals import served_names, unknown_flag
+
+if TYPE_CHECKING:
+    from allod.cli.documents import Document
+    from allod.domain.serving.model.architecture import Architecture, Weights
+    from allod.domain.serving.seen import Defaults
+
+Violations: TypeAlias = Callable[[dict[str, Any]], Sequence[Any]]
+LEVELS: dict[str, Level] = {"Misfit": "error", "Tight": "warning"}
+RULES = {"HeadsNotDivisible": "tensor-heads", "TooFewLayers": "pipeline-layers"}
+PLACES = {"HeadsNotDivisible": "spec.parallelism.tensor", "TooFewLayers": "spec.parallelism.pipeline"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One manifest that the API server would take."""
+
+    document: Document
+    model: ModelDeployment
+
+
+def check(documents: Iterable[Document], defaults: Defaults, namespace: str) -> tuple[list[Checked], list[Finding]]:
+    """Manifests that pass admission, and everything that is wrong with any of them."""
+    violations = admission()
+    passed: list[Checked] = []
+    findings: list[Finding] = []
+    for document in documents:
+        broken = [
+            Finding(document.file, document.line(found.path), "error", found.rule, found.message) for found in violations(document.raw)
+        ]
+        findings += broken
+        if not broken:
+            passed.append(Checked(document, _model(document.raw, namespace)))
+    findings += [found for checked in passed for found in _unknown_flags(checked, defaults)]
+    return passed, findings + list(_names_taken(passed))
+
+
+def admission() -> Violations:
+    """The schema and the CEL rules. Raises UsageError where the evaluator of CEL is not installed."""
+    try:
+        from allod.api.admission import violations  # noqa: PLC0415  # an extra: `allod inspect` and the operator run without it
+    except ModuleNotFoundError as error:
+        raise UsageError(f"lint and plan need the module {error.name}: pip install 'allod[lint]'") from error
+    return violations
+
+
+def memory(checked: Checked, architecture: Architecture, weights: Weights) -> tuple[Fit, Finding | None]:
+    """Whether the model fits, and what to say about it."""
+    found = fit(architecture, weights, demand(checked.model.spec))
+    level = LEVELS.get(found.verdict)
+    if level is None:
+        return found, None
+    line = checked.document.line(PLACES.get(found.reason, "spec.resources"))
+    return found, Finding(checked.document.file, line, level, RULES.get(found.reason, "memory"), found.message)
+
+
+def _model(raw: dict[str, Any], namespace: str) -> ModelDeployment:
+    metadata = {"namespace": namespace} | raw["metadata"]
+    return ModelDeployment.model_validate(raw | {"metadata": {name: value for name, value in metadata.items() if value is not None}})
+
+
+def _unknown_flags(checked: Checked, defaults: Defaults) -> Iterable[Finding]:
+    found = unknown_flag(checked.model, defaults)
+    if found:
+        place = "spec.engine.args" if checked.model.spec.engine.args else "spec.engine.extraArgs"
+        yield Finding(checked.document.file, checked.document.line(place), "error", "unknown-flag", found.message)
+
+
+def _names_taken(passed: list[Checked]) -> Iterable[Finding]:
+    """Two models of one namespace that claim one name: in a cluster the older keeps it, in files the first."""
+    taken: dict[tuple[str, str], str] = {}
+    for checked in passed:
+        meta = checked.model.metadata
+        names = sorted(served_names(checked.model))
+        for name in names:
+            other = taken.setdefault((meta.namespace, name), meta.name)
+            if other != meta.name:
+                line = checked.document.line("spec.model")
+                message = f"{other} already serves {name}: give this model another model.servedName or other aliases"
+                yield Finding(checked.document.file, line, "error", "name-taken", message)
