@@ -105,7 +105,7 @@ class Apply:
             except AlreadyExists:
                 continue
             meta = model["metadata"]
-            what = {"kind": model["kind"], "namespace": meta["namespace"], "name": meta["name"], "generation": meta.get("generation")}
+            what = {"kind": model["kind"], "namespace": meta["namespace"], "object": meta["name"], "generation": meta.get("generation")}
             log.log(logging.INFO if each.type == "Normal" else logging.WARNING, each.message, extra={**what, "reason": each.reason})
 
 

@@ -64,7 +64,7 @@ class Workers:
 
     def _failed(self, key: Ref, problem: Exception) -> str:
         result = next(word for kind, word in RESULTS if isinstance(problem, kind))
-        what = {"kind": key.kind, "namespace": key.namespace, "name": key.name, "error": str(problem)}
+        what = {"kind": key.kind, "namespace": key.namespace, "object": key.name, "error": str(problem)}
         if result == "error":
             log.error("reconcile failed", extra=what, exc_info=problem)
         elif result == "invalid":
