@@ -96,8 +96,9 @@ def _start_agents(box: Box) -> None:
     programs.start("volumes", [sys.executable, "-m", "box.agent", "volumes", *where, box.state])
     volumes.install(box.plane.api)
     # As on any control plane machine: so the API server reaches webhooks behind a Service, and a door a Service, whichever node is down.
+    # It goes by the name of a node because it would wait 30 s for a Node of its own.
     config = box.state / "kube-proxy.json"
-    config.write_text(json.dumps(nodeconfig.kube_proxy("box", folder)))
+    config.write_text(json.dumps(nodeconfig.kube_proxy("node1", folder)))
     programs.start("kube-proxy", [gobuild.built().kube, "kube-proxy", f"--config={config}"])
 
 

@@ -1,37 +1,57 @@
 from __future__ import annotations
 
 import urllib.request
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
-from box import Box, waiting
+from box import Box, busybox, waiting
 from box.errors import NotThere, Taken
 from cluster.space import Manifest, Space, answers, pod, server, service
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-@pytest.fixture
-def two_servers(space: Space) -> Space:
-    """a and b on different nodes behind the Services `web` and, headless, `peers`; and a client on a's node."""
+A, B, WEB = "http://a.peers:8000", "http://b.peers:8000", "http://web"
+
+
+@pytest.fixture(scope="module")
+def two_servers(box: Box) -> Iterator[Space]:
+    """a and b on different nodes behind the Services `web` and, headless, `peers`; a client and a stranger."""
+    box.load([busybox.image()])
+    space = Space.make(box, "box-network")
+    space.apply(service("web", "web"), service("peers", "web", clusterIP="None"))
     space.run(
         server("a", nodeName="node1", labels={"app": "web"}, hostname="a", subdomain="peers"),
         server("b", nodeName="node2", labels={"app": "web"}, hostname="b", subdomain="peers"),
         pod("client", nodeName="node1", labels={"role": "client"}),
+        pod("stranger", nodeName="node2"),
     )
-    space.apply(service("web", "web"), service("peers", "web", clusterIP="None"))
-    return space
+    for url in (A, B, WEB):  # names and translations follow readiness within a second
+        waiting.until(f"{url} answers", partial(answers, space, "client", url), seconds=10)
+    yield space
+    space.delete()
+
+
+@pytest.fixture
+def apply_policy(two_servers: Space) -> Iterator[Callable[[Manifest], None]]:
+    """Applies a policy that is gone again when the test has ended."""
+    yield two_servers.apply
+    two_servers.kubectl("delete", "networkpolicies", "--all")
+    waiting.until("the client reaches b again", partial(answers, two_servers, "client", B), seconds=10)
 
 
 def policy(name: str, **spec: object) -> Manifest:
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name}, "spec": spec}
 
 
-def test_names_of_services_and_of_single_pods_are_found_in_a_pod(two_servers: Space) -> None:
-    names = {"web": {"a", "b"}, f"web.{two_servers.name}.svc.cluster.local": {"a", "b"}, "a.peers": {"a"}, "b.peers": {"b"}}
-    for name, who in names.items():
-        port = "" if name.startswith("web") else ":8000"
-        url = f"http://{name}{port}/"
-        waiting.until(f"{url} answers", lambda url=url: answers(two_servers, "client", url), seconds=10)  # type: ignore[misc]  # a lambda's default
-        assert two_servers.inside("client", f"wget -q -O - {url}").strip() in who
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [("web", {"a", "b"}), ("web.box-network.svc.cluster.local", {"a", "b"}), ("a.peers:8000", {"a"}), ("b.peers:8000", {"b"})],
+)
+def test_services_and_single_pods_are_found_by_name(two_servers: Space, name: str, who: set[str]) -> None:
+    assert two_servers.inside("client", f"wget -q -O - http://{name}/").strip() in who
 
 
 def test_a_name_that_does_not_exist_fails_at_once(two_servers: Space) -> None:
@@ -39,7 +59,6 @@ def test_a_name_that_does_not_exist_fails_at_once(two_servers: Space) -> None:
 
 
 def test_a_door_reaches_a_service_from_the_machine(two_servers: Space, box: Box) -> None:
-    waiting.until("the Service answers", lambda: answers(two_servers, "client", "http://web"), seconds=10)
     door = box.open(f"web.{two_servers.name}:80")
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{door.port}/", timeout=10) as answer:
@@ -57,44 +76,36 @@ def test_a_door_to_nowhere_is_refused(box: Box) -> None:
         box.open("nobody.default:80")
 
 
-def test_a_policy_that_denies_all_holds_on_the_same_node_and_across_nodes(two_servers: Space) -> None:
-    for url in ("http://a.peers:8000", "http://b.peers:8000"):
-        waiting.until(f"{url} answers", lambda url=url: answers(two_servers, "client", url), seconds=10)  # type: ignore[misc]  # a lambda's default
-    two_servers.apply(policy("deny", podSelector={}, policyTypes=["Ingress"]))
-    waiting.until(
-        "nothing answers",
-        lambda: not any(answers(two_servers, "client", url) for url in ("http://a.peers:8000", "http://b.peers:8000", "http://web")),
-        seconds=10,
-    )
+def test_a_policy_that_denies_all_holds_on_the_same_node_and_across_nodes(
+    two_servers: Space, apply_policy: Callable[[Manifest], None]
+) -> None:
+    apply_policy(policy("deny", podSelector={}, policyTypes=["Ingress"]))
+    waiting.until("nothing answers", lambda: not any(answers(two_servers, "client", url) for url in (A, B, WEB)), seconds=15)
 
 
-def test_a_policy_lets_the_named_port_of_chosen_pods_through(two_servers: Space) -> None:
-    two_servers.run(pod("stranger", nodeName="node2"))
+def test_a_policy_lets_the_named_port_of_chosen_pods_through(two_servers: Space, apply_policy: Callable[[Manifest], None]) -> None:
     allowed = [{"from": [{"podSelector": {"matchLabels": {"role": "client"}}}], "ports": [{"port": "http"}]}]
-    two_servers.apply(policy("clients", podSelector={"matchLabels": {"app": "web"}}, ingress=allowed))
-    waiting.until("the stranger is kept out", lambda: not answers(two_servers, "stranger", "http://b.peers:8000"), seconds=10)
-    assert not answers(two_servers, "stranger", "http://a.peers:8000")
-    assert answers(two_servers, "client", "http://b.peers:8000")
-    assert answers(two_servers, "client", "http://web")
+    apply_policy(policy("clients", podSelector={"matchLabels": {"app": "web"}}, ingress=allowed))
+    waiting.until("the stranger is kept out", lambda: not any(answers(two_servers, "stranger", url) for url in (A, B)), seconds=15)
+    assert all(answers(two_servers, "client", url) for url in (A, B, WEB))
 
 
-def test_a_policy_on_egress_may_leave_only_names(two_servers: Space) -> None:
+def test_a_policy_on_egress_may_leave_only_names(two_servers: Space, apply_policy: Callable[[Manifest], None]) -> None:
     dns = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
         "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
     }
     egress = [{"to": [dns], "ports": [{"port": 53, "protocol": "UDP"}]}]
-    two_servers.apply(policy("names", podSelector={"matchLabels": {"app": "client"}}, policyTypes=["Egress"], egress=egress))
-    waiting.until("the client is shut in", lambda: not answers(two_servers, "client", "http://b.peers:8000"), seconds=10)
+    apply_policy(policy("names", podSelector={"matchLabels": {"role": "client"}}, policyTypes=["Egress"], egress=egress))
+    waiting.until("the client is shut in", lambda: not answers(two_servers, "client", B), seconds=15)
     assert "10.201." in two_servers.inside("client", f"nslookup web.{two_servers.name}.svc.cluster.local")
 
 
 def test_a_cut_cable_parts_the_nodes_until_it_is_mended(two_servers: Space, box: Box) -> None:
-    waiting.until("b answers", lambda: answers(two_servers, "client", "http://b.peers:8000"), seconds=10)
     box.link("node2", up=False)
     try:
-        assert not answers(two_servers, "client", "http://b.peers:8000")
-        assert answers(two_servers, "client", "http://a.peers:8000")
+        assert not answers(two_servers, "client", B)
+        assert answers(two_servers, "client", A)
     finally:
         box.link("node2", up=True)
-    waiting.until("b answers again", lambda: answers(two_servers, "client", "http://b.peers:8000"), seconds=10)
+    waiting.until("b answers again", partial(answers, two_servers, "client", B), seconds=10)
