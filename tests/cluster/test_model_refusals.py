@@ -67,7 +67,7 @@ def test_what_cannot_serve_says_why(space: Space, case: str) -> None:
 
 def test_gpus_that_are_not_there_are_named_and_counted(space: Space) -> None:
     gpu = {"count": 8}
-    spec = {
+    spec: dict[str, Any] = {
         "engine": {"type": "vLLM", "image": "allod.test/llama.cpp:dev"},
         "parallelism": {"tensor": 8},
         "resources": {**SMALL, "gpu": gpu},

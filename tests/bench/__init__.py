@@ -1,0 +1,1 @@
+"""`make bench`: measures, and publishes what it measured in docs/benchmarks."""
