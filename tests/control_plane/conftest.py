@@ -1,15 +1,21 @@
-"""One real control plane for all tests of this folder: API server, etcd, controllers, scheduler, pretended nodes. Seconds to start."""
+"""Real control planes: API server, etcd, controllers, scheduler, and pretended nodes. Five seconds each, so few are made."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from box.controlplane import control_plane as real_control_plane
+from support.audit import audited
+from support.crds import install_ours
+from support.models import Models
+from support.operator import grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from box.controlplane import ControlPlane
 
@@ -19,3 +25,31 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     """`.kubeconfig` is a path, `.kubectl(*args, stdin=...)` gives the output or raises with kubectl's own sentence."""
     with real_control_plane(tmp_path_factory.mktemp("control-plane"), fake_nodes=4, gpus=8) as plane:
         yield plane
+
+
+@dataclass(frozen=True)
+class Site:
+    """A control plane for operators that really run: with our CRDs, an audit log, and the rights of the chart."""
+
+    plane: ControlPlane
+    kubeconfig: Path
+    """Of the operator's ServiceAccount."""
+    audit: Path
+    """The API server's audit log."""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Of its own: operators look at all namespaces, and their tests stop the API server."""
+    with real_control_plane(tmp_path_factory.mktemp("site"), fake_nodes=4, gpus=8) as plane:
+        audit = audited(plane)
+        install_ours(plane)
+        yield Site(plane, grant(plane, tmp_path_factory.mktemp("rights")), audit)
+
+
+@pytest.fixture
+def models(site: Site, request: pytest.FixtureRequest) -> Iterator[Models]:
+    """An empty namespace for each test."""
+    mine = Models(site.plane, f"t{abs(hash(request.node.nodeid)) % 10**8}")
+    yield mine
+    mine.clear()

@@ -35,4 +35,4 @@ def sentence(problem: ValidationError) -> str:
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"]) or "the object"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}: {first['msg']}{more}. It was stored under another version of the CRD: apply the CRDs of this release, then the object."
+    return f"{where}: {first['msg']}{more}. It was stored under another CRD: apply the CRDs of this release, then the object."

@@ -63,7 +63,7 @@ def build_registry(resources: Sequence[Resource], login: Login, hear: Hear) -> k
     """A login, and for each kind one handler that hands the object on. A handler that failed would not be called again."""
     registry = kopf.OperatorRegistry()
 
-    @kopf.on.login(registry=registry)
+    @kopf.on.login(id="login", registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         ours = await login()
         return kopf.ConnectionInfo(
