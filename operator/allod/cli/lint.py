@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import ValidationError
 
 from allod.api.modeldeployment import ModelDeployment
 from allod.cli.errors import UsageError
@@ -26,26 +28,25 @@ PLACES = {"HeadsNotDivisible": "spec.parallelism.tensor", "TooFewLayers": "spec.
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One manifest that the API server would take."""
+    """One manifest that is whole enough to be judged, though a rule may refuse it."""
 
     document: Document
     model: ModelDeployment
 
 
 def check(documents: Iterable[Document], defaults: Defaults, namespace: str) -> tuple[list[Checked], list[Finding]]:
-    """Manifests that pass admission, and everything that is wrong with any of them."""
+    """Manifests that can be read as models, and everything that is wrong with any of them."""
     violations = admission()
-    passed: list[Checked] = []
+    readable: list[Checked] = []
     findings: list[Finding] = []
     for document in documents:
-        broken = [
-            Finding(document.file, document.line(found.path), "error", found.rule, found.message) for found in violations(document.raw)
-        ]
-        findings += broken
-        if not broken:
-            passed.append(Checked(document, _model(document.raw, namespace)))
-    findings += [found for checked in passed for found in _unknown_flags(checked, defaults)]
-    return passed, findings + list(_names_taken(passed))
+        found = violations(document.raw)
+        findings += [Finding(document.file, document.line(each.path), "error", each.rule, each.message) for each in found]
+        model = _model(document.raw, namespace)
+        if model:
+            readable.append(Checked(document, model))
+    findings += [found for checked in readable for found in _unknown_flags(checked, defaults)]
+    return readable, findings + list(_names_taken(readable))
 
 
 def admission() -> Violations:
@@ -58,8 +59,11 @@ def admission() -> Violations:
 
 
 def memory(checked: Checked, architecture: Architecture, weights: Weights) -> tuple[Fit, Finding | None]:
-    """Whether the model fits, and what to say about it."""
-    found = fit(architecture, weights, demand(checked.model.spec))
+    """Whether the model fits into what is reserved, and what to say about it."""
+    asked, gpu = demand(checked.model.spec), checked.model.spec.resources.gpu
+    if gpu and asked.ranks != gpu.count:  # refused already: what is reserved is what there would be
+        asked = replace(asked, tensor=gpu.count, pipeline=1)
+    found = fit(architecture, weights, asked)
     level = LEVELS.get(found.verdict)
     if level is None:
         return found, None
@@ -67,9 +71,15 @@ def memory(checked: Checked, architecture: Architecture, weights: Weights) -> tu
     return found, Finding(checked.document.file, line, level, RULES.get(found.reason, "memory"), found.message)
 
 
-def _model(raw: dict[str, Any], namespace: str) -> ModelDeployment:
-    metadata = {"namespace": namespace} | raw["metadata"]
-    return ModelDeployment.model_validate(raw | {"metadata": {name: value for name, value in metadata.items() if value is not None}})
+def _model(raw: dict[str, Any], namespace: str) -> ModelDeployment | None:
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict):
+        return None
+    named = {"namespace": namespace} | {name: value for name, value in metadata.items() if value is not None}
+    try:
+        return ModelDeployment.model_validate(raw | {"metadata": named})
+    except ValidationError:
+        return None  # the schema said so already, with the field's path
 
 
 def _unknown_flags(checked: Checked, defaults: Defaults) -> Iterable[Finding]:

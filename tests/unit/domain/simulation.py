@@ -1,0 +1,234 @@
+"""A whole model's life without a cluster: decide, plan, and just enough Kubernetes to answer.
+
+The StatefulSet controller, a scheduler that counts GPUs, and engines that do as a test says. `settle` reconciles until nothing changes and
+says what was done, as data. Revisions are called A, B, C in the order in which they were made: a hash tells a reader nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, Any
+
+from allod.api.modeldeployment import ModelDeployment
+from allod.domain.manifest import Manifest, Ref, ref
+from allod.domain.names import REVISION
+from allod.domain.serving.decide import decide
+from allod.domain.serving.seen import Defaults, Neighbour, Seen
+from allod.render.serving.plan import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from allod.domain.plan import Event, Plan
+
+START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+DEFAULTS = Defaults(
+    vllm_image="registry.test/vllm:v0.32.0",
+    vllm_cpu_image="registry.test/vllm-cpu:v0.32.0",
+    llamacpp_image="registry.test/llama.cpp:b11669",
+    inspect_image="registry.test/allod:0.1.0",
+)
+SPEC: dict[str, Any] = {
+    "model": {"uri": "pvc://models/smollm2"},
+    "engine": {"type": "vLLM", "maxModelLen": 16384},
+    "resources": {"gpu": {"count": 1, "memory": "80Gi"}, "memory": "32Gi"},
+    "replicas": 1,
+}
+MOST_STEPS = 60
+"""Nothing of ours needs so many: a world that does not come to rest is a bug."""
+
+Status = dict[str, Any]
+
+
+def ready() -> Status:
+    """Its engine serves."""
+    return {"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]}
+
+
+def starting() -> Status:
+    """Its engine loads, for as long as the test likes."""
+    return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]}
+
+
+def refused(reason: str = "DoesNotFit", verdict: str = "Misfit") -> Status:
+    """Its inspection ended with a refusal."""
+    message = f'{{"verdict": "{verdict}", "reason": "{reason}", "message": "weights 26.1 GiB do not fit"}}'
+    ended = {"exitCode": 1, "message": message}
+    return starting() | {"initContainerStatuses": [{"name": "inspect", "state": {"terminated": ended}}]}
+
+
+def crashing(words: str = "RuntimeError: no", restarts: int = 3) -> Status:
+    """Its engine ends again and again."""
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 40s"}
+    last = {"exitCode": 1, "message": words, "startedAt": "2026-11-20T02:00:00Z", "finishedAt": "2026-11-20T02:00:09Z"}
+    engine = {"name": "engine", "restartCount": restarts, "state": {"waiting": waiting}, "lastState": {"terminated": last}}
+    return starting() | {"containerStatuses": [engine]}
+
+
+def no_gpus() -> Status:
+    """No node has a GPU for it."""
+    says = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."
+    return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": says}]}
+
+
+@dataclass
+class World:
+    """One namespace with one model."""
+
+    spec: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SPEC))
+    gpus: int = 100
+    engine: Callable[[str], Status] = field(default=lambda _revision: ready())
+    """What a pod that has its GPUs does, by the letter of its revision."""
+    neighbours: tuple[Neighbour, ...] = ()
+    generation: int = 1
+    status: dict[str, Any] = field(default_factory=dict)
+    children: dict[Ref, Manifest] = field(default_factory=dict)
+    pods: dict[str, Manifest] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    now: datetime = START
+    letters: dict[str, str] = field(default_factory=dict)
+    apis: frozenset[str] = frozenset()
+    deleted: bool = False
+
+    def edit(self, **changes: Any) -> None:
+        """Write the spec, as `kubectl edit` does: dots in names as double underscores."""
+        for path, value in changes.items():
+            *sections, last = path.split("__")
+            part = self.spec
+            for section in sections:
+                part = part.setdefault(section, {})
+            part[last] = value
+        self.generation += 1
+
+    @property
+    def model(self) -> ModelDeployment:
+        metadata = {
+            "name": "chat",
+            "namespace": "ai",
+            "uid": "u-1",
+            "generation": self.generation,
+            "creationTimestamp": "2026-11-20T01:00:00Z",
+        }
+        deletion = {"deletionTimestamp": "2026-11-20T03:00:00Z"} if self.deleted else {}
+        return ModelDeployment.model_validate({"metadata": metadata | deletion, "spec": self.spec})
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(
+            model=self.model,
+            status=copy.deepcopy(self.status),
+            children=tuple(copy.deepcopy(list(self.children.values()))),
+            pods=tuple(copy.deepcopy(list(self.pods.values()))),
+            defaults=DEFAULTS,
+            neighbours=self.neighbours,
+            apis=self.apis,
+        )
+
+    def reconcile(self) -> Plan:
+        """One look and what follows."""
+        made = plan(self.seen, decide(self.seen, self.now))
+        for manifest in made.objects:
+            self.children[ref(manifest)] = copy.deepcopy(manifest)
+        for gone in made.delete:
+            self.children.pop(gone, None)
+        if made.status is not None:
+            self.status = copy.deepcopy(made.status)
+        self.events += made.events
+        return made
+
+    def settle(self) -> list[str]:
+        """Reconcile and let Kubernetes answer until neither changes anything. Returns what was done."""
+        steps: list[str] = []
+        for _ in range(MOST_STEPS):
+            before = (self._facts(), copy.deepcopy(self.status), copy.deepcopy(self.pods))
+            self.reconcile()
+            steps += self._told(before[0])
+            self.kubernetes()
+            self.now += timedelta(seconds=1)
+            if before == (self._facts(), self.status, self.pods):
+                return steps
+        raise AssertionError(f"it does not come to rest: {steps}")
+
+    def kubernetes(self) -> None:
+        """StatefulSets get their pods, pods get GPUs while there are any, engines do what they do."""
+        wanted = {name: sts for sts in self._kind("StatefulSet") for name in _pod_names(sts)}
+        self.pods = {name: pod for name, pod in self.pods.items() if name in wanted}
+        for name, statefulset in wanted.items():
+            if name not in self.pods:
+                template = copy.deepcopy(statefulset["spec"]["template"])
+                self.pods[name] = {"metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
+        free = self.gpus
+        for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
+            letter = self.letter(pod["metadata"]["labels"][REVISION])
+            needs = self._needs(pod)
+            if needs > free and not pod["spec"].get("nodeName"):
+                pod["status"] = no_gpus()
+                continue
+            free -= needs
+            pod["spec"]["nodeName"] = "n1"
+            pod["status"] = self.engine(letter)
+
+    def letter(self, revision: str) -> str:
+        return self.letters.setdefault(revision, ascii_uppercase[len(self.letters)])
+
+    @property
+    def route(self) -> str:
+        service = self.children.get(Ref("v1", "Service", "ai", "chat"))
+        return self.letter(service["spec"]["selector"][REVISION]) if service else "-"
+
+    def serving(self) -> list[str]:
+        """Pods that answer, by the letters of their revisions."""
+        up = [pod for pod in self.pods.values() if pod.get("status") == ready()]
+        return sorted(self.letter(pod["metadata"]["labels"][REVISION]) for pod in up)
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        found = next(each for each in self.status["conditions"] if each["type"] == kind)
+        return found["status"], found["reason"], found["message"]
+
+    def state(self, letter: str) -> str:
+        found = next(each for each in self.status["revisions"] if self.letter(each["name"]) == letter)
+        return str(found["state"])
+
+    def told(self) -> list[str]:
+        """Events so far, with letters for hashes."""
+        said = [f"{event.type} {event.reason}: {event.message}" for event in self.events]
+        return [self._lettered(line) for line in said]
+
+    def _lettered(self, text: str) -> str:
+        for revision, letter in self.letters.items():
+            text = text.replace(revision, letter)
+        return text
+
+    def _needs(self, pod: Manifest) -> int:
+        limits = next(part for part in pod["spec"]["containers"] if part["name"] == "engine")["resources"]["limits"]
+        return int(limits.get("nvidia.com/gpu", 0))
+
+    def _kind(self, kind: str) -> list[Manifest]:
+        return [child for child in self.children.values() if child["kind"] == kind]
+
+    def _facts(self) -> dict[str, int | str]:
+        pods: dict[str, int | str] = {
+            self.letter(sts["metadata"]["labels"][REVISION]): sts["spec"]["replicas"] for sts in self._kind("StatefulSet")
+        }
+        return pods | {"route": self.route}
+
+    def _told(self, before: dict[str, int | str]) -> list[str]:
+        after = self._facts()
+        scaled = [f"{name}: {pods} pods" for name, pods in after.items() if name != "route" and before.get(name) != pods]
+        moved = [f"route {after['route']}"] if before["route"] != after["route"] else []
+        gone = [f"{name}: gone" for name in before if name not in after]
+        return scaled + moved + gone
+
+    def lose_status(self) -> None:
+        """A restore of etcd, or a person with kubectl."""
+        self.status = {}
+
+    def with_neighbour(self, name: str, created: str, *served: str) -> None:
+        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created))
+
+
+def _pod_names(statefulset: Manifest) -> list[str]:
+    return [f"{statefulset['metadata']['name']}-{number}" for number in range(statefulset["spec"]["replicas"])]
