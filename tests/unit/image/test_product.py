@@ -107,6 +107,7 @@ def test_a_recipe_that_fails_leaves_what_was_there_and_is_tried_again(kitchen: P
     with pytest.raises(BoxError, match="Light it"):
         burning.build(QUIET)
     assert burning.path.read_text() == "cake"
+    assert sorted(path.name for path in burning.path.parent.iterdir()) == ["cake.tar", "cake.tar.inputs"]
     assert not burning.fresh()
     cake().build(QUIET)
     assert cake().fresh()
