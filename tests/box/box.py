@@ -51,6 +51,7 @@ class Box:
         if not 1 <= nodes <= addresses.MOST_NODES:
             raise BoxError(f"A box cannot have {nodes} nodes.", f"Choose 1 to {addresses.MOST_NODES}; each takes about 150 MB of memory.")
         prepare(self.progress)
+        cache.room_for(2, "a cluster with its images")
         with lock.alone(self.state):
             if self.running:
                 self._is_as(nodes, gpus)

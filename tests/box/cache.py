@@ -47,7 +47,7 @@ def seen_by_nodes(path: Path) -> Path:
                 f"{path} lies under {hidden}, which each node of the box replaces by a folder of its own.",
                 "Set XDG_CACHE_HOME to a folder elsewhere.",
             )
-    return path
+    return path.resolve()
 
 
 def room_for(gigabytes: float, purpose: str) -> None:

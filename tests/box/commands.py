@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -25,10 +26,21 @@ def run(words: Sequence[str]) -> int:
     command: Command = asked.command
     try:
         return command(Box(asked.state), asked) or 0
-    except BoxError as error:
-        print(f"\n{error.wrong}\n{error.todo}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\nStopped; what had been started is ended again.", file=sys.stderr)
+    except (BoxError, OSError, KeyboardInterrupt) as error:
+        return explain(error)
+
+
+def explain(error: BaseException) -> int:
+    """Says what is wrong and what to do; the exit status is 1."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        error = BoxError(f"The disk of {cache.folder()} is full.", "Free some space, or set XDG_CACHE_HOME to a folder on a larger disk.")
+    if isinstance(error, BoxError):
+        said = f"{error.wrong}\n{error.todo}"
+    elif isinstance(error, KeyboardInterrupt):
+        said = "Stopped; what had been started is ended again."
+    else:
+        raise error
+    print(f"\n{said}", file=sys.stderr)
     return 1
 
 

@@ -47,7 +47,7 @@ def open_door(state: Path, box: int, target: str, port: int = 0) -> Door:
         raise NotThere(
             f"There is no {host} in the cluster's DNS.", "Write SERVICE.NAMESPACE; `python3 -m box kubectl get services -A` lists them."
         )
-    listening = _listen(port)
+    listening = listen(port)
     port = listening.getsockname()[1]
     # The arguments say all that `doors` must find again; the socket is handed over open, so the port is taken from now on.
     command = [sys.executable, "-m", "box.agent", "door", "door-of", str(state), str(box), f"{port}={target}", str(listening.fileno())]
@@ -70,7 +70,8 @@ def doors(state: Path) -> list[Door]:
     return sorted(found, key=lambda door: door.port)
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1; 0 takes any free port."""
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:

@@ -96,7 +96,7 @@ def _digest() -> str:
 
 
 def _build(folder: Path, progress: Progress) -> None:
-    _check_go()
+    check_go()
     cache.room_for(8, "building Kubernetes, with Go's own caches,")
     unfinished = folder.with_name(folder.name + ".part")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -134,7 +134,8 @@ def _write_stages(out: Path) -> None:
     out.write_text("\n---\n".join((module / "kustomize/stage" / f"{stage}.yaml").read_text() for stage in STAGES))
 
 
-def _check_go() -> None:
+def check_go() -> None:
+    """Refuses when there is no Go, or one that cannot fetch a newer Go by itself."""
     todo = "Install Go 1.26 or later from https://go.dev/dl and put its bin folder into PATH."
     if not shutil.which("go"):
         raise NotThere("There is no Go on this machine: Kubernetes is built from source.", todo)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from typing import TYPE_CHECKING
 
 from box.errors import NotThere
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NAT = "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade"
 TRACKING = "add table ip t; add chain ip t c { type filter hook forward priority 0; }; add rule ip t c ct state new accept"
@@ -20,16 +24,16 @@ TRIALS = {
 NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child=KILL")
 
 
-def check() -> None:
+def check(trials: Mapping[str, str] = TRIALS) -> None:
     """Refuses with the name of what is missing."""
     if _run("true"):
         raise NotThere(
             "This user may not make namespaces, even as root.",
             "In a container, run it privileged; on a hardened kernel, allow them (kernel.* sysctls).",
         )
-    if not _run(" && ".join(f"({command})" for command in TRIALS.values())):
+    if not _run(" && ".join(f"({command})" for command in trials.values())):
         return
-    for feature, command in TRIALS.items():
+    for feature, command in trials.items():
         if said := _run(command):
             raise NotThere(f"This kernel lacks {feature}: {said}", "Use a kernel with it (Debian's has all), or the control plane alone.")
 

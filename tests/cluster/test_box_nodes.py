@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from box import Box, BoxError, lock
-from box.errors import Taken
+from box import Box, BoxError, kernel, lock
+from box.errors import NotThere, Taken
 from cluster.space import Space, pod
 
 
@@ -33,6 +33,12 @@ def test_a_command_that_changes_the_box_keeps_others_out(box: Box) -> None:
 def test_a_node_that_does_not_exist_is_named_with_those_that_do(box: Box) -> None:
     with pytest.raises(BoxError, match="no node node9"):
         box.crash("node9")
+
+
+def test_a_missing_kernel_feature_is_named() -> None:
+    kernel.check()
+    with pytest.raises(NotThere, match=r"lacks warp drives: .*not found"):
+        kernel.check({**kernel.TRIALS, "warp drives": "engage-the-warp-drive"})
 
 
 def test_gpus_are_really_reserved(space: Space) -> None:
