@@ -14,7 +14,7 @@ what the operator really calls, in both directions. `patch` is server-side apply
 - apiGroups: [allod.dev]
   resources: [modeldeployments/finalizers]
   verbs: [update]
-# The children of a model.
+# The children of a model. Those that last as long as it does go by their owner reference, so nobody needs to delete them.
 - apiGroups: [apps]
   resources: [statefulsets, controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
@@ -23,10 +23,10 @@ what the operator really calls, in both directions. `patch` is server-side apply
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors, prometheusrules]
   verbs: [get, list, watch, create, patch, delete]
