@@ -144,6 +144,8 @@ class Watches:
         await kopf.operator(
             registry=build_registry(self._resources, self._login, hear),
             settings=operator_settings(self._resources),
+            # Else kopf asks for the user's name, and a container's user has none. Its type is private to kopf.
+            identity="allod",  # type: ignore[arg-type]
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
         )
