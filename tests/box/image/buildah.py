@@ -34,7 +34,7 @@ def build(out: Path, name: str, dockerfile: Path, context: Path, base: Path) -> 
     """
     machine.require_root("Building an image from a Dockerfile")
     machine.require_programs({"buildah": "buildah"}, "Building an image from a Dockerfile")
-    _buildah("pull", "--quiet", f"docker-archive:{base}")
+    _load(base)
     with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:
         ignored = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
         options = ["--isolation", "chroot", "--pull=never", "--layers", "--network", "host", "--ignorefile", str(ignored)]
@@ -42,10 +42,26 @@ def build(out: Path, name: str, dockerfile: Path, context: Path, base: Path) -> 
     _buildah("push", "--quiet", name, f"docker-archive:{out}:{name}")
 
 
-def _buildah(*args: str) -> None:
+def _load(base: Path) -> None:
+    """Brings an archive into buildah's store, once: it takes 4 s. The note lies in the store's folder and goes with it."""
+    note, stat = _folder() / "loaded" / base.name, base.stat()
+    archived = f"{base} {stat.st_size} {stat.st_mtime_ns}"
+    if note.exists() and note.read_text() == archived:
+        return
+    _buildah("pull", "--quiet", f"docker-archive:{base}")
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(archived)
+
+
+def _folder() -> Path:
     folder = cache.folder() / "buildah"
     for part in ("store", "work"):
         (folder / part).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _buildah(*args: str) -> None:
+    folder = _folder()
     shell = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-eu", "-c", PRIVATE, "sh", str(folder / "store")]
     variables = {**os.environ, "TMPDIR": str(folder / "work")}
     ran = subprocess.run([*shell, *args], env=variables, capture_output=True, text=True, check=False)
