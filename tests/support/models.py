@@ -51,8 +51,10 @@ class Models:
         return self._api.get(of.path(self.namespace, name))
 
     def all(self, of: Resource) -> list[dict[str, Any]]:
-        """Every object of a kind that is ours."""
-        return self._api.items(of.path(self.namespace) + (f"?labelSelector={of.labels}" if of.labels else ""))
+        """Every object of a kind that is ours. The StatefulSet controller keeps ControllerRevisions of its own under our labels."""
+        found = self._api.items(of.path(self.namespace) + (f"?labelSelector={of.labels}" if of.labels else ""))
+        theirs = {"StatefulSet"} if of.kind == "ControllerRevision" else set()
+        return [each for each in found if not theirs & {owner["kind"] for owner in each["metadata"].get("ownerReferences", ())}]
 
     def names(self, kind: str) -> list[str]:
         of = next(each for each in (*REQUIRED, *OPTIONAL) if each.kind == kind)

@@ -45,6 +45,7 @@ REFUSALS = Resource("v1", "Event", "events", fields="involvedObject.kind=Statefu
 
 The core group, because only there the field selector `involvedObject.kind` is served.
 """
+CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevisions", labels=OURS)
 PODMONITORS = Resource("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", labels=OURS)
 PROMETHEUSRULES = Resource("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", labels=OURS)
 
@@ -54,7 +55,7 @@ REQUIRED = (
     Resource("v1", "Service", "services", labels=OURS),
     Resource("v1", "ConfigMap", "configmaps", labels=OURS),
     Resource("v1", "Pod", "pods", labels=OURS),
-    Resource("apps/v1", "ControllerRevision", "controllerrevisions", labels=OURS),
+    CONTROLLERREVISIONS,
     Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", labels=OURS),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", labels=OURS),
     REFUSALS,
