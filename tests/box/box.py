@@ -91,10 +91,17 @@ class Box:
     @property
     def plane(self) -> ControlPlane:
         """The control plane: its API, and how to end and start a part of it."""
-        ports = [opened.port for opened in self.doors() if opened.target == addresses.API]
-        if not ports:
-            ports = [door.open_door(self.state, self.space.pid, addresses.API).port]
-        return ControlPlane(self.state, self.programs, Listening(api=6443, advertise=addresses.BOX), f"https://127.0.0.1:{ports[0]}")
+        return ControlPlane(
+            self.state, self.programs, Listening(api=6443, advertise=addresses.BOX), f"https://127.0.0.1:{self._api_port()}"
+        )
+
+    def _api_port(self) -> int:
+        """Of the door to the API server. Should that have ended, another one opens at the port that the kubeconfig names."""
+        for opened in self.doors():
+            if opened.target == addresses.API:
+                return opened.port
+        named = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+        return door.open_door(self.state, self.space.pid, addresses.API, int(named.rpartition(":")[2])).port
 
     @property
     def kubeconfig(self) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from box import addresses, dns, door, gobuild, kernel, nodeconfig, pki, processes, teardown, volumes, waiting
 from box.errors import Failed
+from box.node import JOINING
 from box.programs import check
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _unshare(box: Box) -> None:
             raise Failed(f"The box could not be made: {(box.log / 'init.log').read_text().strip()}", "Run as root with all capabilities.")
         return box.made
 
-    waiting.until("the namespaces of the box are made", made, seconds=20)
+    waiting.until("the namespaces of the box are made", made, seconds=60)
 
 
 def _start_agents(box: Box) -> None:
@@ -91,7 +92,7 @@ def _start_agents(box: Box) -> None:
     where = (box.plane.at.server, folder)
     hosts.touch()
     programs.start("dnsmasq", dns.dnsmasq(hosts, pid_file))
-    waiting.until("dnsmasq listens", pid_file.exists, seconds=10)
+    waiting.until("dnsmasq listens", pid_file.exists, seconds=60)
     programs.start("dns", [sys.executable, "-m", "box.agent", "dns", *where, hosts, pid_file])
     programs.start("volumes", [sys.executable, "-m", "box.agent", "volumes", *where, box.state])
     volumes.install(box.plane.api)
@@ -110,12 +111,14 @@ def heartbeats(box: Box) -> dict[str, str]:
 def wait_for_nodes(box: Box, nodes: Sequence[Node], before: Mapping[str, str]) -> None:
     """Until these have reported since `before`, are Ready and offer their GPUs: for 23 s a crashed node still looks Ready."""
     wanted = {node.name: str(node.gpus) for node in nodes}
+    started = [node.programs for node in nodes]
+    api = box.plane.api
 
     def ready() -> bool:
-        for node in nodes:
-            for name in ("kubelet", "kube-proxy", "gpu-plugin", "netpol"):
-                check(node.programs, name)
-        seen = {found["metadata"]["name"]: found for found in box.plane.api.items("/api/v1/nodes")}
+        for programs in started:
+            for name in JOINING:
+                check(programs, name)
+        seen = {found["metadata"]["name"]: found for found in api.items("/api/v1/nodes")}
         return all(name in seen and _takes_pods(seen[name], gpus, before.get(name, "")) for name, gpus in wanted.items())
 
     waiting.until(f"{', '.join(wanted)} are Ready", ready, seconds=READY, todo=f"Look at the logs in {box.log}.")

@@ -38,6 +38,8 @@ def explain(error: BaseException) -> int:
         said = f"{error.wrong}\n{error.todo}"
     elif isinstance(error, KeyboardInterrupt):
         said = "Stopped; what had been started is ended again."
+    elif isinstance(error, OSError):
+        said = f"{error}\nIf the cluster should be up: python3 -m box status, and its logs: python3 -m box logs"
     else:
         raise error
     print(f"\n{said}", file=sys.stderr)

@@ -15,6 +15,8 @@ from box.progress import Progress
 
 SCRIPT = Path(__file__).with_name("init") / "node.sh"
 CTR = ("--namespace", "k8s.io")
+JOINING = ("kubelet", "kube-proxy", "gpu-plugin", "netpol")
+"""What a node runs beside containerd."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +68,41 @@ class Node:
         cgroups.make(cgroup, self.name)
         nodeconfig.write(self.folder, name=self.name, number=self.number, cgroup=cgroup, pki=self.state / "pki", sid=sid)
         self._unshare(box)
-        programs = self.programs
-        programs.start("containerd", ["containerd", f"--config={self.folder}/containerd.toml"])
-
-        def answers() -> bool:
-            check(programs, "containerd")
-            return self._ctr("version").returncode == 0
-
-        waiting.until(f"containerd of {self.name} answers", answers, seconds=20)
+        self.start("containerd")
         self.load(gobuild.built().pause_image)
 
     def join(self) -> None:
         """The programs that make it a node of the cluster. The API server is there."""
-        kube, pki = gobuild.built().kube, self.state / "pki"
-        server = f"https://{addresses.API}"
+        for program in JOINING:
+            self.start(program)
+
+    def start(self, program: str) -> None:
+        """Starts one of its programs (again); its data are as they were when it ended."""
         programs = self.programs
-        kubelet = [f"--config={self.folder}/kubelet.json", f"--kubeconfig={pki}/{self.name}.conf", f"--node-ip={self.address}"]
-        programs.start("kubelet", [kube, "kubelet", *kubelet, f"--hostname-override={self.name}"])
-        programs.start("kube-proxy", [kube, "kube-proxy", f"--config={self.folder}/kube-proxy.json"])
-        programs.start("gpu-plugin", [kube, "gpu-plugin", f"--devices={self.gpus}"])
-        programs.start("netpol", [sys.executable, "-m", "box.agent", "netpol", server, pki, self.name])
+        programs.start(program, self._command(program))
+        if program == "containerd":
+
+            def answers() -> bool:
+                check(programs, program)
+                return self._ctr("version").returncode == 0
+
+            waiting.until(f"containerd of {self.name} answers", answers, seconds=60)
+
+    def end(self, program: str) -> None:
+        """Ends one of them, as its crash would. Pods go on without containerd and without kubelet."""
+        self.programs.end(program)
+
+    def _command(self, program: str) -> list[str | Path]:
+        kube, pki = gobuild.built().kube, self.state / "pki"
+        kubelet = (f"--config={self.folder}/kubelet.json", f"--kubeconfig={pki}/{self.name}.conf", f"--node-ip={self.address}")
+        commands: dict[str, list[str | Path]] = {
+            "containerd": ["containerd", f"--config={self.folder}/containerd.toml"],
+            "kubelet": [kube, "kubelet", *kubelet, f"--hostname-override={self.name}"],
+            "kube-proxy": [kube, "kube-proxy", f"--config={self.folder}/kube-proxy.json"],
+            "gpu-plugin": [kube, "gpu-plugin", f"--devices={self.gpus}"],
+            "netpol": [sys.executable, "-m", "box.agent", "netpol", f"https://{addresses.API}", pki, self.name],
+        }
+        return commands[program]
 
     def crash(self) -> None:
         """As if its power was cut: its processes and its link are gone at once, its disk stays."""
@@ -124,4 +141,4 @@ class Node:
             check(programs, "init")
             return self.running
 
-        waiting.until(f"the namespaces of {self.name} are made", became, seconds=20)
+        waiting.until(f"the namespaces of {self.name} are made", became, seconds=60)

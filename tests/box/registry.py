@@ -42,7 +42,7 @@ def start(box: Box) -> None:
         box.space.connect(addresses.BOX, PORT).close()
         return True
 
-    waiting.until("the registry listens", listens, seconds=20)
+    waiting.until("the registry listens", listens, seconds=60)
 
 
 def push(box: Box, image: Path, name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from box import Box, containers, waiting
+from box import Box, bringup, containers, waiting
 from box.errors import NotThere
 from cluster.space import Space, pod, server
 
@@ -45,6 +45,22 @@ def test_a_process_that_is_not_there_is_refused_with_those_that_are(space: Space
     space.run(pod("idle"))
     with pytest.raises(NotThere, match=r"(?s)No process of .*/idle has 'vllm'.*sleep 1000"):
         box.processes(f"{space.name}/idle", match="vllm")
+
+
+def test_gpus_come_back_with_a_kubelet_that_starts_again(box: Box) -> None:
+    node, heartbeats = box.node("node1"), bringup.heartbeats(box)
+    node.end("kubelet")
+    node.start("kubelet")
+    bringup.wait_for_nodes(box, [node], heartbeats)
+
+
+def test_a_pod_goes_on_while_its_containerd_is_away(space: Space, box: Box) -> None:
+    space.run(server("victim", nodeName="node1"))
+    node, address = box.node("node1"), space.get("pod", "victim")["status"]["podIP"]
+    node.end("containerd")
+    box.space.connect(address, 8000).close()
+    node.start("containerd")
+    assert space.inside("victim", "cat /tmp/www/index.html") == "victim\n"
 
 
 def test_a_crashed_node_is_not_ready_and_its_pod_comes_back_with_it(space: Space, box: Box) -> None:
