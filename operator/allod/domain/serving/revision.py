@@ -102,6 +102,6 @@ def _shown(value: Any) -> str:
 
 
 def _leaves(document: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(document, dict) and document:
+    if isinstance(document, dict) and (document or not path):
         return {key: leaf for name, value in document.items() for key, leaf in _leaves(value, f"{path}.{name}" if path else name).items()}
     return {path: document}
