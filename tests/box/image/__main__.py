@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from box.errors import BoxError
 from box.image import catalogue, root, vllm
 from box.image.check import CHECKS
+from box.image.product import require
 from box.progress import Progress
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def main() -> int:
 def build(names: list[str]) -> None:
     """Makes what is not there or has changed."""
     progress = Progress()
-    for product in dict.fromkeys(product for name in names for product in catalogue.named(name)):
+    products = list(dict.fromkeys(product for name in names for product in catalogue.named(name)))
+    require(products)
+    for product in products:
         product.build(progress)
 
 

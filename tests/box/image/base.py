@@ -34,5 +34,7 @@ IMAGE = Product(
     image,
     (f"{HERE}/base.py", f"{HERE}/debian.py", "tests/box/archive.py"),
     image=IMAGE_NAME,
+    programs=debian.PROGRAMS,
+    root=True,
     seconds=50,
 )

@@ -7,9 +7,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from box import cache, machine
+from box import cache
 from box.errors import Failed
 from box.image import packages
+
+PROGRAMS = {"buildah": "buildah"}
+"""What build() needs on the machine, besides being root."""
 
 # $1 our folder, then buildah's arguments. In a mount namespace of its own: /var/lib is ours, /run is empty, and what is written to /etc
 # (buildah makes /etc/cni/net.d) goes to memory. /etc/resolv.conf may point into /run, and a build downloads.
@@ -32,8 +35,6 @@ def build(out: Path, name: str, dockerfile: Path, context: Path, base: Path) -> 
     RUN steps use the machine's network and take packages from where the machine's own pip takes them: its settings come as the secret
     `pip`, and a certificate authority of the company's as the secret `ca`.
     """
-    machine.require_root("Building an image from a Dockerfile")
-    machine.require_programs({"buildah": "buildah"}, "Building an image from a Dockerfile")
     _load(base)
     with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:
         ignored = dockerfile.with_name(f"{dockerfile.name}.dockerignore")

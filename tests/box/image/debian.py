@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+PROGRAMS = {"mmdebstrap": "mmdebstrap"}
+"""What root() needs on the machine, besides being root."""
+
 NOT_READ = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 """Nobody reads these in a container."""
 
@@ -23,8 +26,6 @@ def root(out: Path, suite: str, packages: Iterable[str], *, variant: str, withou
     `variant` extract unpacks the packages and runs none of their scripts: no dpkg, no shell by itself. minbase is a working Debian.
     `hook` is a shell command that gets the root as $1.
     """
-    machine.require_root(f"Unpacking Debian packages as {out.name}")
-    machine.require_programs({"mmdebstrap": "mmdebstrap"}, "An image with Debian packages")
     mirror = machine.debian_mirror()
     options = [
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in without),

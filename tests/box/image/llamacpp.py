@@ -72,7 +72,9 @@ def _copy(source: Path, target: Path, names: Iterable[str]) -> None:
 
 IMAGE_NAME = "allod.test/llama.cpp:dev"
 _RECIPE = (f"{HERE}/llamacpp.py", f"{HERE}/debian.py")
-ROOT = Product("llama.cpp-root", "roots/llama.cpp", "llama-server as a folder", root_folder, _RECIPE, seconds=15)
+ROOT = Product(
+    "llama.cpp-root", "roots/llama.cpp", "llama-server as a folder", root_folder, _RECIPE, programs=debian.PROGRAMS, root=True, seconds=15
+)
 IMAGE = Product(
     "llama.cpp",
     "images/llama.cpp.tar",

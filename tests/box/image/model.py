@@ -109,6 +109,7 @@ SAFETENSORS_FOLDER = Product(
     safetensors_folder,
     _RECIPE,
     needs=(GGUF_FOLDER, vllm.ROOT),
+    root=True,
     seconds=30,
 )
 GGUF_IMAGE = Product(

@@ -28,5 +28,7 @@ IMAGE = Product(
     (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", "images/engine/watchdog.py"),
     needs=(base.IMAGE,),
     image=IMAGE_NAME,
+    programs=buildah.PROGRAMS,
+    root=True,
     seconds=40,
 )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import fcntl
 import hashlib
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from box import cache
+from box import cache, machine
+from box.image.inputs import digest, meaning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from box.progress import Progress
 
@@ -42,6 +42,10 @@ class Product:
     """What must be there before it is made."""
     image: str = ""
     """The container image's name in the box, when it is one."""
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Programs of the machine that making it needs, with the Debian package that has each."""
+    root: bool = False
+    """Whether only root can make it."""
     seconds: float | None = None
     """About how long it takes with two cores, when a person will wonder."""
     gigabytes: float = 0.5
@@ -76,6 +80,7 @@ class Product:
     def build(self, progress: Progress) -> None:
         """Makes it and what it needs, or says that it is there. At most one process of the machine builds at a time."""
         if not self.fresh():
+            require([self])
             with _alone(progress):
                 self._build(progress)
         else:
@@ -103,36 +108,18 @@ class Product:
         self._stamp.write_text(f"{digest_now}\n{size(self.path)}\n")
         progress.say(f"  {self.size()} in {self.path}")
 
-
-def digest(root: Path, inputs: Iterable[str], read: Callable[[Path], bytes]) -> str:
-    """One hash over names, contents and executable bits; a symbolic link counts as what it points to."""
-    total = hashlib.sha256()
-    for name in inputs:
-        for path in _files(root / name):
-            mode = "x" if path.stat().st_mode & 0o100 else "-"
-            total.update(f"{path.relative_to(root)} {mode} {hashlib.sha256(read(path)).hexdigest()}\n".encode())
-    return total.hexdigest()
+    def stale(self) -> list[Product]:
+        """What must be made to have it, itself last."""
+        return [] if self.fresh() else [*(stale for needed in self.needs for stale in needed.stale()), self]
 
 
-def meaning(module: Path) -> bytes:
-    """A Python module without its comments, docstrings and format: an edit of those rebuilds nothing."""
-    tree = ast.parse(module.read_bytes())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):  # a lambda's body is one expression
-            body[:] = [part for part in body if not _is_docstring(part)] or [ast.Pass()]
-    return ast.unparse(tree).encode()  # the same text with every version of Python, unlike ast.dump
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    """Also the docstring of an attribute: a text that stands alone does nothing."""
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(found for found in path.rglob("*") if found.is_file() and "__pycache__" not in found.parts)
+def require(products: Iterable[Product]) -> None:
+    """Refuses before minutes are spent, when the machine lacks something that making these needs."""
+    stale = [each for product in products for each in product.stale()]
+    names = ", ".join(dict.fromkeys(each.name for each in stale))
+    if any(each.root for each in stale):
+        machine.require_root(f"Making {names}")
+    machine.require_programs({program: package for each in stale for program, package in each.programs.items()}, f"Making {names}")
 
 
 def remove(path: Path) -> None:

