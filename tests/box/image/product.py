@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[3]
 HERE = "tests/box/image"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Product:
     """A file or a folder, and how it is made."""
 

@@ -135,7 +135,7 @@ def test_a_program_that_is_absent_does_no_harm_to_what_is_there(kitchen: Path) -
 
 def test_every_product_has_a_name_and_a_place_of_its_own_and_its_inputs_exist() -> None:
     products = [*catalogue.IMAGES, *catalogue.FILES]
-    assert len({each.name for each in products}) == len({each.place for each in products}) == len(products)
+    assert len(set(products)) == len({each.name for each in products}) == len({each.place for each in products}) == len(products)
     missing = [name for each in products for name in (*each.recipe, *each.sources) if not (product.REPOSITORY / name).exists()]
     assert missing == []
 
