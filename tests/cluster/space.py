@@ -23,6 +23,7 @@ class Space:
     def make(cls, box: Box, test: str) -> Space:
         """Named after the test, so that a person who looks knows whose it is."""
         made = cls(box, re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower()).strip("-")[:63].strip("-"))
+        box.kubectl("delete", "namespace", made.name, "--ignore-not-found", "--timeout=60s")  # of an earlier run
         box.kubectl("create", "namespace", made.name)
         accounts = f"/api/v1/namespaces/{made.name}/serviceaccounts"
         waiting.until("the namespace has its ServiceAccount", lambda: bool(box.plane.api.items(accounts)), seconds=20)

@@ -63,6 +63,11 @@ def test_a_pod_goes_on_while_its_containerd_is_away(space: Space, box: Box) -> N
     assert space.inside("victim", "cat /tmp/www/index.html") == "victim\n"
 
 
+def test_a_node_that_starts_again_at_once_has_its_gpus(box: Box) -> None:
+    box.crash("node1")
+    box.start("node1")
+
+
 def test_a_crashed_node_is_not_ready_and_its_pod_comes_back_with_it(space: Space, box: Box) -> None:
     space.run(server("victim", nodeName="node2"))
     address = space.get("pod", "victim")["status"]["podIP"]

@@ -12,7 +12,6 @@ from cluster.release import NAMESPACE, VALUES, Release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from box import Box
     from cluster.space import Space
@@ -22,11 +21,11 @@ CLUSTER_KINDS = "clusterroles,clusterrolebindings"
 OF_EVERY_NAMESPACE = {"serviceaccount/default", "configmap/kube-root-ca.crt"}
 
 
-@pytest.fixture
-def installed(release: Release, box: Box, tmp_path: Path) -> Iterator[Release]:
+@pytest.fixture(scope="module")
+def installed(release: Release, box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """The release of all tests of this folder; as it was again at the end."""
     yield release
-    Release.install(box, tmp_path)
+    Release.install(box, tmp_path_factory.mktemp("helm"))
 
 
 def uids(model: Model) -> set[str]:
