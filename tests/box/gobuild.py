@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from box import archive, cache, machine
+from box import archive, cache, lock, machine
 from box.errors import Failed, NotThere
 from box.progress import Progress
 
@@ -83,7 +83,10 @@ def built(progress: Progress | None = None) -> Built:
     """Everything, from the cache or built now."""
     folder = cache.folder() / "bin" / _digest()
     if not folder.exists():
-        _build(folder, progress or Progress())
+        told = progress or Progress()
+        with lock.in_turn(cache.folder() / "build.lock", told, "builds Kubernetes"):
+            if not folder.exists():
+                _build(folder, told)
     return Built(folder)
 
 

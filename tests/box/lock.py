@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from box.progress import Progress
+
 
 @contextmanager
 def alone(state: Path) -> Iterator[None]:
@@ -29,4 +31,17 @@ def alone(state: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        yield
+
+
+@contextmanager
+def in_turn(path: Path, progress: Progress, doing: str) -> Iterator[None]:
+    """Waits, and says so, while another process does the same: two builds in one folder would destroy each other's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say(f"another process {doing}: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ from box import cache, machine
 from box.image.inputs import digest, meaning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from box.progress import Progress
 
@@ -81,7 +79,7 @@ class Product:
         """Makes it and what it needs, or says that it is there. At most one process of the machine builds at a time."""
         if not self.fresh():
             require([self])
-            with _alone(progress):
+            with lock.in_turn(cache.folder() / "images.lock", progress, "builds images"):
                 self._build(progress)
         else:
             progress.say(f"{self.name}: unchanged, {self.size()}")
@@ -134,14 +132,3 @@ def size(path: Path) -> str:
     """`34 MB`: of a file, or of all files in a folder, each counted once."""
     found = {(stat.st_dev, stat.st_ino): stat.st_size for stat in (each.lstat() for each in [path, *path.rglob("*")])}
     return f"{sum(found.values()) / 1e6:,.0f} MB"
-
-
-@contextmanager
-def _alone(progress: Progress) -> Iterator[None]:
-    with (cache.folder() / "images.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.say("another process builds images: waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
