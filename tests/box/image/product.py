@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from box import cache, machine
+from box import cache, lock, machine
 from box.image.inputs import digest, meaning
 
 if TYPE_CHECKING:
