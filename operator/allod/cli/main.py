@@ -103,7 +103,7 @@ def render(given: argparse.Namespace) -> int:
         print(output.text(findings), file=sys.stderr)  # noqa: T201  # a command line
         return 1
     objects = [manifest for checked in passed for manifest in first_plan(checked.model).objects]
-    _say(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2) if given.output == "json" else _yaml(objects))
+    _say(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2) if given.output == "json" else to_yaml(objects))
     return 0
 
 
@@ -111,7 +111,7 @@ def crds(_: argparse.Namespace) -> int:
     """All of them, as one YAML stream."""
     from allod.api.crds import manifests  # noqa: PLC0415  # as above
 
-    _say(_yaml(manifests()))
+    _say(to_yaml(manifests()))
     return 0
 
 
@@ -168,7 +168,8 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _yaml(objects: Sequence[Any]) -> str:
+def to_yaml(objects: Sequence[Any]) -> str:
+    """One stream of documents, in the order of their keys as we write them."""
     return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000).rstrip("\n")
 
 

@@ -16,10 +16,43 @@ from unit.domain.simulation import World, crashing, ready, refused, starting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from allod.domain.plan import Plan
     from unit.domain.simulation import Status
 
 ENGINES: dict[str, Callable[[], Status]] = {"ready": ready, "starting": starting, "refused": refused, "crashing": crashing}
 LENGTHS = (1024, 2048, 4096)
+
+
+class Watched(World):
+    """A world in which every single step is looked at, those on the way to rest too."""
+
+    def reconcile(self) -> Plan:
+        before, up, had = self.route, self.serving(), self.asked()
+        given_up = {each["name"] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
+        same_spec = self.status.get("observedGeneration") == self.generation
+        made = super().reconcile()
+        has = self.asked()
+        if before != self.route and before in up and self.spec["replicas"]:
+            assert self.route in up, "traffic left a revision that serves for one that does not"
+        assert self.route in has or self.route == "-", "the Service points at a revision without a StatefulSet"
+        assert before in has or before not in had, "a revision was removed before traffic was seen to have left it"
+        assert len(has) <= 2, f"more than two revisions have pods: {has}"
+        if same_spec:
+            tried = [name for name in given_up if has.get(self.letters.get(name, ""), 0)]
+            assert not tried, "a revision that was given up has pods again"
+        return made
+
+    def asked(self) -> dict[str, int]:
+        """Pods that are asked for, by the letter of the revision."""
+        found = [child for child in self.children.values() if child["kind"] == "StatefulSet"]
+        return {self.letter(child["metadata"]["labels"][REVISION]): child["spec"]["replicas"] for child in found}
+
+    def length(self, letter: str) -> int:
+        """By which a revision is told from others: its maxModelLen."""
+        for child in self.children.values():
+            if child["kind"] == "ControllerRevision" and self.letter(child["metadata"]["labels"][REVISION]) == letter:
+                return int(child["data"]["spec"]["engine"]["maxModelLen"])
+        return 0
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -27,65 +60,47 @@ class Rollouts(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = Watched()
         self.does: dict[int, str] = {}
 
-    @initialize(gpus=st.integers(0, 4), replicas=st.integers(0, 2))
-    def begin(self, gpus: int, replicas: int) -> None:
-        self.world = World(gpus=gpus)
+    @initialize(gpus=st.integers(0, 4), replicas=st.integers(0, 2), at_rest=st.booleans())
+    def begin(self, gpus: int, replicas: int, at_rest: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
+        self.world.gpus = gpus
         self.world.spec["replicas"] = replicas
         self.world.spec["engine"]["maxModelLen"] = LENGTHS[0]
-        self.world.engine = lambda letter: ENGINES[self.does.get(self._length(letter), "ready")]()
+        self.world.engine = lambda letter: ENGINES[self.does.get(self.world.length(letter), "ready")]()
+        if at_rest:
+            self.world.settle()
 
-    @rule(length=st.sampled_from(LENGTHS))
-    def edit_the_model(self, length: int) -> None:
-        self.world.edit(engine__maxModelLen=length)
+    @rule(length=st.sampled_from(LENGTHS), does=st.sampled_from(sorted(ENGINES)), known=st.booleans())
+    def edit_the_model(self, length: int, does: str, known: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
+        self.does[length] = does
+        self.world.edit(engine__maxModelLen=length, engine__args={} if known else {"swap-space": "1"})
 
     @rule(replicas=st.integers(0, 3))
     def scale(self, replicas: int) -> None:
         self.world.edit(replicas=replicas)
 
-    @rule(length=st.sampled_from(LENGTHS), does=st.sampled_from(sorted(ENGINES)))
-    def engines_change_their_mind(self, length: int, does: str) -> None:
+    @rule(length=st.sampled_from(LENGTHS), does=st.sampled_from(sorted(ENGINES)), gpus=st.integers(0, 6))
+    def engines_change_their_mind_and_gpus_come_and_go(self, length: int, does: str, gpus: int) -> None:
         self.does[length] = does
-
-    @rule(gpus=st.integers(0, 6))
-    def gpus_come_and_go(self, gpus: int) -> None:
         self.world.gpus = gpus
 
-    @rule()
-    def kubernetes_does_something(self) -> None:
+    @rule(node_dies=st.booleans())
+    def kubernetes_does_something(self, node_dies: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
+        if node_dies:
+            self.world.pods.clear()
         self.world.kubernetes()
 
-    @rule()
-    def a_node_dies(self) -> None:
-        self.world.pods.clear()
-
-    @rule()
-    def somebody_deletes_a_child(self) -> None:
-        for name in [name for name in self.world.children if name.kind in {"ConfigMap", "NetworkPolicy"}]:
+    @rule(kind=st.sampled_from(["ConfigMap", "NetworkPolicy", "PodDisruptionBudget"]))
+    def somebody_deletes_children(self, kind: str) -> None:
+        for name in [name for name in self.world.children if name.kind == kind]:
             del self.world.children[name]
 
-    @rule(known=st.booleans())
-    def a_flag_is_written(self, known: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
-        self.world.edit(engine__args={"seed" if known else "swap-space": "1"})
-
-    @rule()
-    def reconcile(self) -> None:
-        world = self.world
-        before, up = world.route, world.serving()
-        given_up = {each["name"] for each in world.status.get("revisions", ()) if each["state"] == "Failed"}
-        same_spec = world.status.get("observedGeneration") == world.generation
-        pods_before = self._asked()
-        world.reconcile()
-        asked = self._asked()
-        if before != world.route and before in up and world.spec["replicas"]:
-            assert world.route in up, "traffic left a revision that serves for one that does not"
-        assert world.route in asked or world.route == "-", "the Service points at a revision without a StatefulSet"
-        assert before in asked or before not in pods_before, "a revision was removed before traffic was seen to have left it"
-        assert len(asked) <= 2, f"more than two revisions have pods: {asked}"
-        if same_spec:
-            assert not any(asked.get(world.letters[name], 0) for name in given_up if name in world.letters), "a failed revision has pods"
+    @rule(times=st.integers(1, 3))
+    def reconcile(self, times: int) -> None:
+        for _ in range(times):
+            self.world.reconcile()
 
     @rule()
     def it_comes_to_rest(self) -> None:
@@ -97,21 +112,12 @@ class Rollouts(RuleBasedStateMachine):
     def the_status_is_lost(self) -> None:
         self.world.lose_status()
 
-    @rule()
-    def the_same_world_gives_the_same_plan(self) -> None:
+    def teardown(self) -> None:
+        """The same world gives the same plan, and whatever happened, it comes to rest."""
         seen = self.world.seen
         assert plan(seen, decide(seen, self.world.now)) == plan(seen, decide(seen, self.world.now))
-
-    def _asked(self) -> dict[str, int]:
-        found = [child for child in self.world.children.values() if child["kind"] == "StatefulSet"]
-        return {self.world.letter(child["metadata"]["labels"][REVISION]): child["spec"]["replicas"] for child in found}
-
-    def _length(self, letter: str) -> int:
-        for child in self.world.children.values():
-            if child["kind"] == "ControllerRevision" and self.world.letter(child["metadata"]["labels"][REVISION]) == letter:
-                return int(child["data"]["spec"]["engine"]["maxModelLen"])
-        return 0
+        self.world.settle()
 
 
 TestRollouts = Rollouts.TestCase
-TestRollouts.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestRollouts.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
