@@ -15,7 +15,7 @@ prometheus_client, which vLLM brings. Why it exists: vLLM's own /health stays 20
 
 Environment: ALLOD_HANG_SECONDS (30), ALLOD_MODEL (served name), ALLOD_TASK (Generate, Embed, Rerank), ALLOD_ALLOW (more paths, by comma).
 Limits: steps are summed over data-parallel engines: one that hangs beside one that works is not seen. With --api-server-count above 1
-only one server sees prefill steps without output: a prefill longer than the threshold can look like a hang to the others.
+or --disable-log-stats, the KV cache's use is not seen in every server: a prefill longer than the threshold can look like a hang.
 """
 
 from __future__ import annotations

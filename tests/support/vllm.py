@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,25 +166,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *flags: str, watchdog: bool = True, **environment: str) -> Iterator[Server]:
-    """A vLLM that is ready. Without the watchdog its own /health is the sign."""
+def serving(*flags: str, watchdog: bool = True, **environment: str) -> Iterator[Server]:
+    """A vLLM that is ready. Without the watchdog its own /health is the sign. Its output is kept while it runs, and shown when it fails."""
     progress = Progress()
     vllm.ROOT.build(progress)
     model.SAFETENSORS_FOLDER.build(progress)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = folder / "vllm.log"
     middleware: Sequence[str] = ("--middleware", "watchdog.Watchdog") if watchdog else ()
     binds = {model.SAFETENSORS_FOLDER.path: "/models", WATCHDOG: "/etc/allod/watchdog.py"}
     argv = root.command(vllm.ROOT.path, [*SERVE, "--port", str(port), *middleware, *flags], binds=binds)
-    with log.open("wb") as output:
+    with tempfile.NamedTemporaryFile(prefix="vllm-", suffix=".log") as output:
         process = subprocess.Popen(
             argv, env=root.environment(ENVIRONMENT | environment), stdout=output, stderr=output, start_new_session=True
         )
-    server = Server(process, port, log)
-    try:
-        server.until("/allod/ready" if watchdog else "/health", 200, seconds=START_SECONDS)
-        yield server
-    finally:
-        server.end()
+        server = Server(process, port, Path(output.name))
+        try:
+            server.until("/allod/ready" if watchdog else "/health", 200, seconds=START_SECONDS)
+            yield server
+        finally:
+            server.end()

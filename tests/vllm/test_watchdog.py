@@ -32,17 +32,17 @@ STORY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """As the operator runs it, with small prefill chunks, so that a long prompt takes longer than the threshold."""
     flags = ("--shutdown-timeout", "60", "--max-num-seqs", "8", "--max-num-batched-tokens", "16", "--block-size", "32")
-    with serving(tmp_path_factory.mktemp("drained"), *flags, ALLOD_HANG_SECONDS=str(THRESHOLD)) as server:
+    with serving(*flags, ALLOD_HANG_SECONDS=str(THRESHOLD)) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def blind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def blind() -> Iterator[Server]:
     """Without the engine's counters."""
-    with serving(tmp_path_factory.mktemp("killed"), "--disable-log-stats", ALLOD_HANG_SECONDS=str(THRESHOLD)) as server:
+    with serving("--disable-log-stats", ALLOD_HANG_SECONDS=str(THRESHOLD)) as server:
         yield server
 
 
