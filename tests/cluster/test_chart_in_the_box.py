@@ -8,12 +8,13 @@ import pytest
 
 from box import waiting
 from cluster.models import Model, chat
-from cluster.release import NAMESPACE, VALUES, Release
+from cluster.release import NAMESPACE, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from box import Box
+    from cluster.release import Release
     from cluster.space import Space
 
 KINDS = "all,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,leases,configmaps,secrets"
@@ -21,11 +22,11 @@ CLUSTER_KINDS = "clusterroles,clusterrolebindings"
 OF_EVERY_NAMESPACE = {"serviceaccount/default", "configmap/kube-root-ca.crt"}
 
 
-@pytest.fixture(scope="module")
-def installed(release: Release, box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+@pytest.fixture
+def installed(release: Release) -> Iterator[Release]:
     """The release of all tests of this folder; as it was again at the end."""
     yield release
-    Release.install(box, tmp_path_factory.mktemp("helm"))
+    release.helm.upgrade(*VALUES, "--install", "--wait")
 
 
 def uids(model: Model) -> set[str]:
