@@ -86,6 +86,11 @@ class FakeCluster:
         self._applied[target] = deepcopy(manifest)
         return self._store("apply", target, _merged(base, manifest))
 
+    async def merge(self, manifest: Manifest) -> Manifest:
+        target = ref(manifest)
+        self._answer(target.api_version, target.kind)
+        return self._store("merge", target, _merged(self._find(target), manifest))
+
     async def delete(self, live: Manifest, propagation: Propagation = "Background") -> Manifest | None:
         target = ref(live)
         self._answer(target.api_version, target.kind)

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from box import waiting
+from box.api import Refused
+
 if TYPE_CHECKING:
     from box.controlplane import ControlPlane
 
@@ -16,14 +19,27 @@ PROMETHEUS = {"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
 def install_ours(plane: ControlPlane) -> None:
     """Returns when ModelDeployments are served."""
     plane.kubectl("apply", "--server-side", f"--filename={OURS}")
-    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modeldeployments.allod.dev")
+    wait_served(plane, "allod.dev/v1alpha1", "modeldeployments")
 
 
 def install_prometheus(plane: ControlPlane) -> None:
     """Returns when PodMonitors and PrometheusRules are served."""
     for kind, plural in PROMETHEUS.items():
         plane.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(_crd(kind, plural)))
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{plural}.monitoring.coreos.com")
+        wait_served(plane, "monitoring.coreos.com/v1", plural)
+
+
+def wait_served(plane: ControlPlane, api_version: str, plural: str) -> None:
+    """Not `kubectl wait`: it fails while a new CRD has no conditions at all, and one that is Established still answers 429 for a moment."""
+
+    def served() -> bool:
+        try:
+            plane.api.get(f"/apis/{api_version}/{plural}")
+        except Refused:
+            return False
+        return True
+
+    waiting.until(f"{plural} are served", served, seconds=60)
 
 
 def _crd(kind: str, plural: str) -> dict[str, Any]:

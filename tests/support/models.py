@@ -11,13 +11,14 @@ from box import waiting
 if TYPE_CHECKING:
     from box.controlplane import ControlPlane
 
-FAKE = {"key": "kwok.x-k8s.io/node", "operator": "Exists"}
+ANYWHERE = {"operator": "Exists"}
+"""Pretended nodes have a taint, and on a busy machine they are late to say that they are well, which is another."""
 SPEC: dict[str, Any] = {
     "model": {"uri": "oci://registry.example.com/models/smollm2:1/model.gguf"},
     "engine": {"type": "LlamaCpp"},
     "resources": {"memory": "1Gi"},
     "replicas": 2,
-    "scheduling": {"tolerations": [FAKE]},
+    "scheduling": {"tolerations": [ANYWHERE]},
 }
 CHILDREN = tuple(each for each in REQUIRED if each.kind not in ("ModelDeployment", "Pod", "Event"))
 MERGE = "application/merge-patch+json"

@@ -65,6 +65,9 @@ class Kube(Protocol):
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply: our fields become as given, fields that we no longer send go, others' fields stay."""
 
+    async def merge(self, manifest: Manifest) -> Manifest:
+        """Merge patch: as apply, but lists become exactly as given, whoever else put items into them."""
+
     async def delete(self, live: Manifest, propagation: Propagation = "Background") -> Manifest | None:
         """Delete exactly this object, not a later one of its name (Conflict). Returns it if it is still going, None when it is gone.
 
@@ -129,6 +132,12 @@ class ApiServer:
         target = ref(manifest)
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self._request("apply", _path(target), f"apply {target}", query=query, body=manifest, content=APPLY)
+
+    async def merge(self, manifest: Manifest) -> Manifest:
+        """Merge patch."""
+        target = ref(manifest)
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._request("patch", _path(target), f"merge {target}", query=query, body=manifest, content=MERGE)
 
     async def delete(self, live: Manifest, propagation: Propagation = "Background") -> Manifest | None:
         """Delete exactly this object."""

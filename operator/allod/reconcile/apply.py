@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
 from allod.domain.manifest import ref
 from allod.domain.names import APPLIED
-from allod.reconcile.difference import claimed
+from allod.reconcile.difference import claimed, crowded
 from allod.reconcile.tell import event
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Apply:
             # What is on its way out comes back by the event of its end; applied now, it would go anyway.
             if "deletionTimestamp" in live["metadata"] or self._as_wanted(target, wanted, live):
                 return False
-        answer = await self._kube.apply(wanted)
+        answer = await self._send(wanted, live)
         self._world.wrote(answer)
         left = claimed(wanted, answer)
         if left == wanted:
@@ -60,6 +60,16 @@ class Apply:
         else:
             self._settled[target] = (wanted["metadata"]["annotations"][APPLIED], left)
         return True
+
+    async def _send(self, wanted: Manifest, live: Manifest | None) -> Manifest:
+        """Server-side apply leaves items that somebody added to a list, and is refused if they clash with ours. A merge takes them out."""
+        try:
+            answer = await self._kube.apply(wanted)
+        except Invalid:
+            if live is None:
+                raise
+            return await self._kube.merge(wanted)
+        return await self._kube.merge(wanted) if crowded(wanted, answer) else answer
 
     def _as_wanted(self, target: Ref, wanted: Manifest, live: Manifest) -> bool:
         now = claimed(wanted, live)
@@ -103,6 +113,9 @@ class Apply:
             try:
                 await self._kube.create(event(model, each, now, self._identity))
             except AlreadyExists:
+                continue
+            except Invalid as problem:  # a namespace that is being deleted takes none; the status has said it already
+                log.debug("an event was refused", extra={"error": str(problem)})
                 continue
             meta = model["metadata"]
             what = {"kind": model["kind"], "namespace": meta["namespace"], "object": meta["name"], "generation": meta.get("generation")}

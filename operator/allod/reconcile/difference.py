@@ -16,3 +16,12 @@ def claimed(wanted: Any, live: Any) -> Any:
     if isinstance(wanted, list) and isinstance(live, list) and len(wanted) == len(live):
         return [claimed(one, other) for one, other in zip(wanted, live, strict=True)]
     return live
+
+
+def crowded(wanted: Any, live: Any) -> bool:
+    """Whether a list that we give whole has other items than ours: a second port, another container."""
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        return any(crowded(value, live[key]) for key, value in wanted.items() if key in live)
+    if isinstance(wanted, list) and isinstance(live, list):
+        return len(wanted) != len(live) or any(crowded(one, other) for one, other in zip(wanted, live, strict=True))
+    return False
