@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from box import machine, waiting
@@ -43,7 +44,7 @@ def remove(path: str) -> None:
     """That folder and all below it, in each hierarchy. The kernel takes a moment to let go of a killed process."""
     for tree in machine.cgroup_trees():
         top = tree / path
-        waiting.until(f"the cgroup {top} is removed", lambda top=top: _removed(top), seconds=20)  # type: ignore[misc]  # mypy: defaults of a lambda
+        waiting.until(f"the cgroup {top} is removed", partial(_removed, top), seconds=20)
 
 
 def _removed(top: Path) -> bool:

@@ -18,6 +18,8 @@ from box.progress import Progress
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 Command = Callable[[Box, argparse.Namespace], int | None]
+Add = Callable[[str, Command, str], argparse.ArgumentParser]
+"""Adds a command by its name, what it does and what it is for."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -57,11 +59,25 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(command=command)
         return made
 
+    _add_life(add)
+    _add_use(add)
+    _add_faults(add)
+    return whole
+
+
+def _add_life(add: Add) -> None:
     new = add("up", up, "bring the cluster up, until its nodes are Ready")
     new.add_argument("--nodes", type=int, default=2, help="real nodes (%(default)s)")
     new.add_argument("--gpus", type=int, default=4, help="pretended nvidia.com/gpu on each (%(default)s)")
     add("down", down, "end the cluster; nothing is left of it but its logs")
     add("status", show, "what is up, where its doors are, what it costs")
+    add("logs", logs, "list the logs, or print one").add_argument("name", nargs="?", metavar="PLACE/PROGRAM")
+    add("bench", figures, "measure: seconds to two nodes, control plane alone, memory")
+    fetched = add("prepare", ready, "fetch and build everything that the cluster needs")
+    fetched.add_argument("--only", choices=["kube"], help="kube: what the control plane alone needs, without root")
+
+
+def _add_use(add: Add) -> None:
     add("kubeconfig", kubeconfig, "print the path of the kubeconfig: export KUBECONFIG=$(python3 -m box kubeconfig)")
     add("kubectl", kubectl, "run kubectl on the cluster").add_argument("words", nargs=argparse.REMAINDER, metavar="ARGS")
     add("load", load, "import container images into every node").add_argument("images", nargs="+", type=Path, metavar="IMAGE.tar")
@@ -71,6 +87,12 @@ def parser() -> argparse.ArgumentParser:
     opened = add("door", door, "reach a Service or a Pod at 127.0.0.1")
     opened.add_argument("doors", nargs="*", metavar="PORT=SERVICE.NAMESPACE:PORT", help="PORT 0: any free one; none: list the doors")
     opened.add_argument("--close", action="store_true", help="close these doors")
+    inside = add("enter", enter, "run a command inside a node, or beside the control plane (box)")
+    inside.add_argument("place")
+    inside.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+
+def _add_faults(add: Add) -> None:
     power = add("node", node, "cut a node's power, or start it again")
     power.add_argument("what", choices=["crash", "start"])
     power.add_argument("name")
@@ -83,14 +105,6 @@ def parser() -> argparse.ArgumentParser:
         fault.add_argument("pod", metavar="NAMESPACE/POD")
         fault.add_argument("container", nargs="?", help="without it: the first of the Pod")
         fault.add_argument("--match", default="", metavar="TEXT", help="only processes with this text in their command line")
-    inside = add("enter", enter, "run a command inside a node, or beside the control plane (box)")
-    inside.add_argument("place")
-    inside.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
-    add("logs", logs, "list the logs, or print one").add_argument("name", nargs="?", metavar="PLACE/PROGRAM")
-    fetched = add("prepare", ready, "fetch and build everything that the cluster needs")
-    fetched.add_argument("--only", choices=["kube"], help="kube: what the control plane alone needs, without root")
-    add("bench", figures, "measure: seconds to two nodes, control plane alone, memory")
-    return whole
 
 
 def up(box: Box, asked: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from box import bench
 
 if TYPE_CHECKING:
+    from box.api import Object
     from box.box import Box
 from box.errors import BoxError
 
@@ -33,8 +34,6 @@ def _nodes(box: Box) -> dict[str, str]:
         return {node.name: f"unknown, the API server does not answer ({error})" for node in box.nodes}
 
 
-def _condition(node: dict[str, object]) -> str:
-    status = node["status"]
-    assert isinstance(status, dict)
-    is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ()))
+def _condition(node: Object) -> str:
+    is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"].get("conditions", ()))
     return "Ready" if is_ready else "NotReady"

@@ -15,7 +15,7 @@ from box.api import Api, Object, Refused
 from box.mirror import Mirror
 
 PROVISIONER = "allod.test/local"
-CLASS = {
+CLASS: Object = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",
     "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
@@ -98,7 +98,7 @@ class Provisioner:
 
 def install(api: Api) -> None:
     """The StorageClass; a box that came up again has it."""
-    if not any(found["metadata"]["name"] == CLASS["metadata"]["name"] for found in api.items(CLASSES)):  # type: ignore[index]  # a literal's type is lost
+    if not any(found["metadata"]["name"] == CLASS["metadata"]["name"] for found in api.items(CLASSES)):
         api.send("POST", CLASSES, CLASS)
 
 

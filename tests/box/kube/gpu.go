@@ -78,6 +78,7 @@ type gpuPlugin struct {
 	socket   string
 	devices  []*device.Device
 	server   *grpc.Server
+	kubelet  fs.FileInfo // the socket of the kubelet that knows the plugin
 }
 
 func newGPUPlugin(resource string, count int) *gpuPlugin {
@@ -91,17 +92,28 @@ func newGPUPlugin(resource string, count int) *gpuPlugin {
 	return plugin
 }
 
-// announce tries until this kubelet knows the plugin: its socket file is there a moment before it listens.
+// announce tries until this kubelet knows the plugin: its socket file is there a moment before it listens, and
+// a kubelet that crashed leaves one behind. One kubelet is told once: a second registration on the heels of the
+// first would let it take the devices for gone when the first connection ends.
 func (plugin *gpuPlugin) announce(ctx context.Context) {
 	for ctx.Err() == nil {
+		if plugin.isKnown() {
+			return
+		}
 		err := plugin.register(ctx)
 		if err == nil {
+			plugin.kubelet, _ = os.Stat(device.KubeletSocket)
 			klog.InfoS("Registered", "resource", plugin.resource, "devices", len(plugin.devices))
 			return
 		}
 		klog.ErrorS(err, "The kubelet did not accept the plugin, trying again", "resource", plugin.resource)
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+func (plugin *gpuPlugin) isKnown() bool {
+	now, err := os.Stat(device.KubeletSocket)
+	return err == nil && plugin.kubelet != nil && os.SameFile(now, plugin.kubelet) && now.ModTime().Equal(plugin.kubelet.ModTime())
 }
 
 func (plugin *gpuPlugin) register(ctx context.Context) error {
