@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from allod.domain.serving.findings import RevisionSeen, first_finding
 from allod.domain.serving.pod import last_words
+from unit.domain.simulation import START
 
 ENGINE_SPEC = {
     "name": "engine",
@@ -79,18 +81,23 @@ class Case:
 
 
 def one(found: Any, *, good: bool = False) -> RevisionSeen:
-    return RevisionSeen(wanted=1, pods=(found,), good=good)
+    return RevisionSeen(START, wanted=1, pods=(found,), good=good)
+
+
+def placed(minutes: int, **more: Any) -> Any:
+    since = (START - timedelta(minutes=minutes)).isoformat()
+    return pod([{"type": "PodScheduled", "status": "True", "lastTransitionTime": since}], **more)
 
 
 CASES = [
-    Case("no pod yet", RevisionSeen(1, ())),
+    Case("no pod yet", RevisionSeen(START, 1, ())),
     Case("a pod that has just been made", one({"metadata": {"name": "p"}, "spec": {"containers": []}})),
     Case("an engine that loads", one(pod(engine={"state": {"running": {}}}))),
     Case("an engine that was restarted once", one(pod(engine=ended(1, "RuntimeError: x")))),
     Case("an engine that is ready after three restarts", one(pod(engine=ended(3) | {"ready": True}))),
     Case(
         "a pod that a quota refuses",
-        RevisionSeen(1, (), events=(QUOTA,)),
+        RevisionSeen(START, 1, (), events=(QUOTA,)),
         "PodRefused",
         "Never",
         says="Kubernetes refuses the pod: create Pod chat-0 in StatefulSet chat failed error: "
@@ -99,6 +106,7 @@ CASES = [
     Case(
         "the newest refusal counts, in the shape of the new event API too",
         RevisionSeen(
+            START,
             1,
             (),
             events=(QUOTA, NEWER),
@@ -107,8 +115,8 @@ CASES = [
         "Never",
         says="Kubernetes refuses the pod: denied by policy",
     ),
-    Case("a refusal that is over", RevisionSeen(1, (pod(),), events=(QUOTA,))),
-    Case("a warning of another kind", RevisionSeen(1, (), events=(QUOTA | {"reason": "Other"},))),
+    Case("a refusal that is over", RevisionSeen(START, 1, (pod(),), events=(QUOTA,))),
+    Case("a warning of another kind", RevisionSeen(START, 1, (), events=(QUOTA | {"reason": "Other"},))),
     Case(
         "no node with free GPUs",
         one(unplaced("0/2 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: none.")),
@@ -182,6 +190,16 @@ CASES = [
         "Never",
         says='chat-5b21aa0c-0: kubelet cannot start engine: secret "hf-token" not found',
     ),
+    Case(
+        "a pod whose volume cannot be mounted",
+        one(placed(5, engine=waiting("ContainerCreating"))),
+        "NotPrepared",
+        "Never",
+        says="chat-5b21aa0c-0 has its node for more than 5m and no container runs: "
+        "kubectl describe pod chat-5b21aa0c-0 says which volume or image it waits for",
+    ),
+    Case("a pod that has had its node for four minutes", one(placed(4, engine=waiting("ContainerCreating")))),
+    Case("a pod that reads its model for long", one(placed(60, engine=waiting("PodInitializing"), inspect={"state": {"running": {}}}))),
     Case(
         "a flag that vLLM does not know",
         one(pod(engine=ended(1, "usage: vllm serve\nvllm serve: error: unrecognized arguments: --swap-space=4"))),

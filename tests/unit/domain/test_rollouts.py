@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from unit.domain.simulation import World, crashing, ready, refused, starting
+from unit.domain.simulation import START, World, crashing, ready, refused, starting
 
 if TYPE_CHECKING:
     from unit.domain.simulation import Status
@@ -221,6 +222,17 @@ def test_a_suspended_model_is_reported_and_not_touched() -> None:
     assert world.condition("Ready")[0] == "True"
     world.edit(suspend=False)
     assert world.settle() == ["B: 1 pods", "route B", "A: gone"]
+
+
+def test_a_pod_that_is_being_prepared_is_looked_at_again_when_it_has_been_so_for_too_long() -> None:
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-20T02:00:00Z"}
+    world = World(engine=lambda _: {"phase": "Pending", "conditions": [scheduled]})
+    world.settle()
+    world.now = START + timedelta(minutes=3)
+    assert world.reconcile().requeue_after == timedelta(minutes=2)
+    world.now = START + timedelta(minutes=5)
+    assert world.reconcile().requeue_after is None
+    assert world.condition("Degraded")[1] == "NotPrepared"
 
 
 def test_a_model_that_is_being_deleted_is_left_alone() -> None:

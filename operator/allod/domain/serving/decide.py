@@ -44,6 +44,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         hands_off=suspended,
         status=status(outcome, steps),
         events=story.events(outcome, steps),
+        requeue_after=found.look_again(now),
     )
 
 

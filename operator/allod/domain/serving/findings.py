@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from allod.contracts.inspection import inspection
@@ -35,10 +36,16 @@ NO_ROOM = re.compile(
 )
 
 
+PREPARED = timedelta(minutes=5)
+"""For volumes, network and images, once a pod has its node. A pull that fails says so by itself; one of many GB may take longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class RevisionSeen:
     """The pods of one revision, and what Kubernetes says of those that it could not make."""
 
+    now: datetime
+    """UTC with its zone."""
     wanted: int
     """Pods that its StatefulSet asks for."""
     pods: tuple[Manifest, ...]
@@ -124,6 +131,16 @@ def no_container(seen: RevisionSeen) -> Finding | None:
     return None
 
 
+def not_prepared(seen: RevisionSeen) -> Finding | None:
+    """Kubelet has had the pod for long and starts no container of it: a volume cannot be mounted, or a large image is still on its way."""
+    for pod in seen.pods:
+        since = prepared_since(pod)
+        if since and seen.now - since >= PREPARED:
+            waits = f"{pods.name(pod)} has its node for more than {duration(PREPARED.total_seconds())} and no container runs"
+            return Finding("NotPrepared", f"{waits}: kubectl describe pod {pods.name(pod)} says which volume or image it waits for")
+    return None
+
+
 def unknown_flag(seen: RevisionSeen) -> Finding | None:
     """The engine does not know a flag that the spec gives it."""
     for _, container in seen.engines():
@@ -175,6 +192,7 @@ FINDINGS: tuple[Check, ...] = (
     no_image,
     model_refused,
     no_container,
+    not_prepared,
     unknown_flag,
     out_of_memory,
     crash_loop,
@@ -185,6 +203,15 @@ FINDINGS: tuple[Check, ...] = (
 def first_finding(seen: RevisionSeen) -> Finding | None:
     """Say what is wrong with the revision; None: nothing that anyone could tell."""
     return next((found for check in FINDINGS if (found := check(seen))), None)
+
+
+def prepared_since(pod: Manifest) -> datetime | None:
+    """Since when kubelet prepares a pod of which nothing has run yet. None: it has no node, or something did run."""
+    if any(container.running or container.ended or container.ready for container in pods.containers(pod)):
+        return None
+    scheduled = pods.condition(pod, "PodScheduled")
+    since = scheduled.get("lastTransitionTime")
+    return datetime.fromisoformat(since) if scheduled.get("status") == "True" and since else None
 
 
 def _unplaced(seen: RevisionSeen) -> Iterator[tuple[Manifest, str]]:

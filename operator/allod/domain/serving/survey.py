@@ -10,13 +10,13 @@ from allod.domain.conditions import timestamp
 from allod.domain.names import REVISION, child
 from allod.domain.serving import pod as pods
 from allod.domain.serving.finding import Finding
-from allod.domain.serving.findings import RevisionSeen, first_finding
+from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
 from allod.domain.serving.rollout import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Seen
@@ -70,6 +70,12 @@ class Survey:
     route: str | None
     """Where the stable Service points."""
 
+    def look_again(self, now: datetime) -> timedelta | None:
+        """When a pod that is being prepared will have been so for too long, by which no event tells. None: no pod is."""
+        starts = [since for facts in self.facts.values() for pod in facts.pods if (since := prepared_since(pod))]
+        waits = [since + PREPARED - now for since in starts if since + PREPARED > now]
+        return min(waits, default=None)
+
     @property
     def newest(self) -> int:
         """Number of the newest revision; 0 without any."""
@@ -105,7 +111,7 @@ def _facts(seen: Seen, revision: Revision, wanted: str, now: datetime) -> Revisi
     good_since = before.get("goodSince") or (timestamp(now) if asked and ready >= asked else None)
     events = tuple(event for event in seen.events if _about(event) == name)
     given_up = _given_up_before(before) if revision.hash != wanted or _same_generation(seen) else None
-    finding = given_up or first_finding(RevisionSeen(asked or 0, staying, good_since is not None, events))
+    finding = given_up or first_finding(RevisionSeen(now, asked or 0, staying, good_since is not None, events))
     return RevisionFacts(revision, asked, staying, len(mine) - len(staying), good_since, finding, given_up is not None)
 
 
