@@ -121,7 +121,7 @@ def _weights(file: Path) -> _File:
         if file.suffix != ".safetensors":
             return _File(file.name, size, opened.read(HEADER_OF_OTHERS), Weights(size))
         prefix = opened.read(safetensors.PREFIX)
-        if LFS.startswith(prefix):
+        if prefix and LFS.startswith(prefix):
             raise UnreadableError("it is a pointer of Git LFS and not the file itself: run git lfs pull")
         header = opened.read(safetensors.header_length(prefix, size))
         return _File(file.name, size, header, safetensors.weights(header, size))

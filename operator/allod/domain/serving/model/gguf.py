@@ -90,7 +90,11 @@ class Gguf:
 
 def read(data: Buffer) -> Gguf:
     """Take a header apart. `data` begins at the start of the file; a memory map costs only the pages that are read."""
-    cursor = _Cursor(memoryview(data))
+    with memoryview(data) as view:  # released even after an error: a map with a view of it cannot be closed
+        return _read(_Cursor(view))
+
+
+def _read(cursor: _Cursor) -> Gguf:
     if bytes(cursor.data[:4]) != MAGIC:
         raise UnreadableError("it does not begin with GGUF: this is another kind of file")
     cursor.skip(4)

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from allod import __version__
+from allod.api.crds import manifests
+from allod.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
+CONFIG = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "num_hidden_layers": 48,
+    "num_attention_heads": 40,
+    "num_key_value_heads": 8,
+    "hidden_size": 5120,
+    "intermediate_size": 13824,
+    "vocab_size": 152064,
+    "max_position_embeddings": 131072,
+    "torch_dtype": "bfloat16",
+}
+ARTICLE = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: ai}
+---
+apiVersion: allod.dev/v1alpha1
+kind: ModelDeployment
+metadata:
+  name: deepseek
+spec:
+  model:
+    uri: hf://deepseek-ai/DeepSeek-R1-Distill-Qwen-14B
+  engine:
+    type: vLLM
+    image: vllm/vllm-openai:v0.32.0
+    args:
+      swap-space: "4"
+  parallelism:
+    tensor: 4
+  resources:
+    gpu: {count: 1, memory: 24Gi}
+    memory: 64Gi
+"""
+GPU_COUNT = "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 gives 1"
+SWAP = "engine.args: swap-space is unknown to vLLM 0.32: the engine no longer swaps to memory of the host"
+HEAVY = "weights 28.1 GiB + overhead 3.7 GiB do not fit 24.0 GiB x 0.92 = 22.1 GiB of each GPU; it needs 2 GPUs or a quantized checkpoint"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the command runs, without variables of an operator."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ALLOD_VLLM_IMAGE", "ALLOD_VLLM_CPU_IMAGE", "ALLOD_LLAMACPP_IMAGE", "ALLOD_INSPECT_IMAGE", "ALLOD_CLUSTER_DOMAIN"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "article.yaml").write_text(ARTICLE)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return tmp_path
+
+
+@pytest.fixture
+def linted(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
+    """What lint finds in a text, which has to be something."""
+
+    def lint(written: str) -> Any:
+        (folder / "x.yaml").write_text(written)
+        assert main(["lint", "-o", "json", "x.yaml"]) == 1
+        return json.loads(capsys.readouterr().out)
+
+    return lint
+
+
+def model(**spec: Any) -> dict[str, Any]:
+    whole = {"model": {"uri": "pvc://m/x.gguf"}, "engine": {"type": "LlamaCpp"}, "resources": {"memory": "1Gi"}} | spec
+    return {"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "chat"}, "spec": whole}
+
+
+@pytest.mark.parametrize(("name", "code", "rules"), [("chat", 0, []), ("legal", 0, []), ("article", 1, ["gpu-count"])])
+def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", "--output", "json", str(EXAMPLES / f"{name}.yaml")]) == code
+    assert [found["rule"] for found in json.loads(capsys.readouterr().out)] == rules
+    comment = (EXAMPLES / f"{name}.yaml").read_text()
+    assert ("finds nothing." in comment) is (code == 0)
+
+
+def test_there_is_no_example_without_its_test() -> None:
+    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == ["article", "chat", "legal"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_lint_names_line_rule_and_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", "article.yaml"]) == 1
+    assert capsys.readouterr().out == (
+        "article.yaml:1   note     ignored       Namespace is no kind of allod.dev/v1alpha1: not looked at\n"
+        f"article.yaml:15  error    unknown-flag  {SWAP}\n"
+        f"article.yaml:17  error    gpu-count     {GPU_COUNT}\n"
+        "2 errors, 0 warnings; nothing was sent to a cluster\n"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_lint_judges_memory_by_what_is_reserved(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", "article.yaml", "--model-config", "config.json"]) == 1
+    assert f"article.yaml:19  error    memory        {HEAVY}\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("folder")
+def test_sarif_is_what_code_review_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", "-o", "sarif", "article.yaml"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["version"] == "2.1.0"
+    (run,) = document["runs"]
+    assert run["tool"]["driver"]["name"] == "allod"
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["gpu-count", "ignored", "unknown-flag"]
+    assert run["results"][2] == {
+        "ruleId": "gpu-count",
+        "level": "error",
+        "message": {"text": GPU_COUNT},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": "article.yaml"}, "region": {"startLine": 17}}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "rule", "says"),
+    [
+        ("a: [", 1, "yaml", "this is not YAML: "),
+        ("a: \x01", 1, "yaml", "this is not YAML: "),
+        ("- 1", 1, "yaml", "a manifest is a map"),
+        ("apiVersion: allod.dev/v1alpha1\nkind: ModelDeployments", 2, "kind", "did you mean ModelDeployment?"),
+        ("apiVersion: allod.dev/v1alpha1\nkind: ModelDeployment\nmetadata: 5\nspec: {}", 3, "type", "metadata is the number 5"),
+        (
+            "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+            + "".join(f"{x}: &{x} [{','.join([f'*{y}'] * 10)}]\n" for x, y in ("ba", "cb", "dc", "ed", "fe")),
+            1,
+            "yaml",
+            "more than 100000 values",
+        ),
+    ],
+)
+def test_what_is_no_manifest_is_said_with_its_line(written: str, line: int, rule: str, says: str, linted: Callable[[str], Any]) -> None:
+    found = linted(written)[0]
+    assert (found["line"], found["rule"]) == (line, rule)
+    assert says in found["message"]
+
+
+def test_an_error_in_a_list_is_found_on_its_own_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = {"type": "LlamaCpp", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": 5}]}
+    (folder / "x.yaml").write_text(yaml.safe_dump(model(engine=engine), sort_keys=False))
+    assert main(["lint", "x.yaml"]) == 1
+    line = (folder / "x.yaml").read_text().splitlines().index("      value: 5") + 1
+    assert f"x.yaml:{line}  error" in capsys.readouterr().out
+
+
+def test_two_models_of_one_namespace_cannot_share_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = model(model={"uri": "pvc://m/y.gguf", "aliases": ["chat"]}) | {"metadata": {"name": "small"}}
+    elsewhere = model() | {"metadata": {"name": "chat", "namespace": "ai"}}
+    (folder / "x.yaml").write_text(yaml.safe_dump_all([model(), other, elsewhere]))
+    assert main(["lint", "x.yaml"]) == 1
+    out = capsys.readouterr().out
+    assert "name-taken  chat already serves chat: give this model another model.servedName or other aliases" in out
+    assert "1 error, 0 warnings" in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_standard_input_is_read_and_empty_documents_are_passed_over(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("---\n---\n" + yaml.safe_dump(model())))
+    assert main(["lint", "-"]) == 0
+    assert capsys.readouterr().out == "0 errors, 0 warnings; nothing was sent to a cluster\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_plan_says_what_a_model_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    legal = str(EXAMPLES / "legal.yaml")
+    assert main(["plan", legal, "--model-config", "config.json"]) == 0
+    assert capsys.readouterr().out == (
+        "ai/legal  revision 115fcc32  vLLM  pvc://models/qwen3-32b\n"
+        "  replica  2 x nvidia.com/gpu, cpu 16, memory 128.0 GiB\n"
+        "  total    4 x nvidia.com/gpu, cpu 32, memory 256.0 GiB  (2 replicas)\n"
+        "  memory   fits: weights 14.0 GiB + overhead 3.0 GiB + KV cache 3.0 GiB for 32768 tokens = 20.0 GiB of "
+        "80.0 GiB x 0.9 = 72.0 GiB of each GPU\n"
+        "\n"
+        "0 errors, 0 warnings; nothing was sent to a cluster\n"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_plan_without_a_model_says_that_memory_was_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(EXAMPLES / "chat.yaml")]) == 0
+    out = capsys.readouterr().out
+    assert "  replica  no GPU, cpu 1, memory 512 MiB\n" in out
+    assert "  memory   not judged: give the model's files with --model-config\n" in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(EXAMPLES / "legal.yaml"), "article.yaml", "--model-config", "config.json", "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    legal, deepseek = document["models"]
+    assert legal["total"] == {"gpus": 4, "memoryBytes": 256 * 2**30}
+    assert legal["perReplica"] == {"gpus": 2, "memoryBytes": 128 * 2**30, "cpu": "16"}
+    assert legal["fit"]["verdict"] == "Fits"
+    assert deepseek["fit"]["message"] == HEAVY
+    assert [found["rule"] for found in document["findings"]] == ["ignored", "unknown-flag", "gpu-count", "memory"]
+    assert main(["plan", str(EXAMPLES / "chat.yaml"), "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"][0]["fit"] is None
+
+
+@pytest.mark.usefixtures("folder")
+def test_render_prints_what_the_operator_would_make(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "--namespace", "demo", str(EXAMPLES / "chat.yaml")]) == 0
+    text = capsys.readouterr().out
+    objects = list(yaml.safe_load_all(text))
+    assert [each["kind"] for each in objects] == [
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "ControllerRevision",
+        "Service",
+        "Service",
+        "StatefulSet",
+        "Service",
+        "PodMonitor",
+        "PrometheusRule",
+    ]
+    assert {each["metadata"]["namespace"] for each in objects} == {"demo"}
+    assert not any("ownerReferences" in each["metadata"] for each in objects)
+    assert "&id" not in text
+    assert main(["render", "-o", "json", "--namespace", "demo", str(EXAMPLES / "chat.yaml")]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == objects
+
+
+@pytest.mark.usefixtures("folder")
+def test_render_takes_the_operators_own_images(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOD_LLAMACPP_IMAGE", "registry.corp/llama.cpp:1")
+    main(["render", str(EXAMPLES / "chat.yaml")])
+    assert "image: registry.corp/llama.cpp:1\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("folder")
+def test_render_prints_no_objects_of_a_model_that_would_be_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "article.yaml"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert GPU_COUNT in printed.err
+
+
+def test_crds_are_those_that_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["crds"]) == 0
+    assert list(yaml.safe_load_all(capsys.readouterr().out)) == manifests()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["lint", "absent.yaml"], "absent.yaml cannot be read: No such file or directory"),
+        (["lint", "binary.yaml"], "binary.yaml is not text in UTF-8"),
+        (["plan", "article.yaml", "--model-config", "absent"], "--model-config absent: absent does not exist"),
+        (["plan", "article.yaml", "--model-config", "broken/config.json"], "--model-config broken/config.json: config.json is not JSON"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(words: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "config.json").write_text("{")
+    assert main(words) == 2
+    assert f"allod: {says}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["lint"], ["lint", "-o", "xml", "f"]])
+def test_a_wrong_command_line_ends_with_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: allod" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"allod {__version__}\n"
+
+
+def test_the_operator_says_which_variables_it_lacks(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    assert folder.exists()
+    assert main(["run"]) == 2
+    assert "ALLOD_VLLM_IMAGE, ALLOD_VLLM_CPU_IMAGE, ALLOD_LLAMACPP_IMAGE, ALLOD_INSPECT_IMAGE must be set" in capsys.readouterr().err
+
+
+BARE = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"kopf", "kubernetes", "aiohttp", "cel", "prometheus_client"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from allod.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["run"], 2, "pip install 'allod[operator]'"),
+        (["lint", "article.yaml"], 2, "pip install 'allod[lint]'"),
+        (["crds"], 0, ""),
+        (["inspect", "--model=config.json", "--engine=LlamaCpp", "--termination-log=log"], 1, ""),
+    ],
+)
+def test_the_base_install_needs_pydantic_and_yaml_alone(words: list[str], code: int, says: str, folder: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", BARE, *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert ran.returncode == code, ran.stderr
+    assert says in ran.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m allod render {EXAMPLES / 'legal.yaml'} | head -1"
+    ran = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    assert ran.stderr == ""
+    assert ran.stdout == "apiVersion: networking.k8s.io/v1\n"
