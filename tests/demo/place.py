@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from box import Box, gobuild
+
 ROOT = Path(__file__).parents[2]
 MODEL_URI = "oci://allod.test/model/smollm2:gguf/model.gguf"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allod"
 
 
 class Unusable(Exception):  # noqa: N818 - a sentence for the person, not a class of bug
@@ -42,13 +42,12 @@ class Place:
 
 def box() -> Place:
     """The cluster in a box. Call it when the box is up."""
-    program = (sys.executable, "-m", "box")
-    kubeconfig = subprocess.run((*program, "kubeconfig"), capture_output=True, text=True, check=True).stdout.strip()
+    programs = gobuild.built()
     return Place(
         name="a cluster in a box",
-        kubectl=(str(CACHE / "bin" / "kubectl"),),
-        helm=(str(CACHE / "bin" / "helm"),),
-        environment={**os.environ, "KUBECONFIG": kubeconfig},
+        kubectl=(str(programs.kubectl),),
+        helm=(str(programs.helm),),
+        environment={**os.environ, "KUBECONFIG": str(Box().kubeconfig)},
         values={
             "image.repository": "allod.test/operator",
             "image.tag": "dev",

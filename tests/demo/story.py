@@ -4,10 +4,12 @@ import argparse
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from box.image.catalogue import named
 from demo.answer import NoAnswer, forwarded, streamed
-from demo.place import CACHE, ROOT, Place, Unusable, box, current
+from demo.place import ROOT, Place, Unusable, box, current
 from demo.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def bring_up(terminal: Terminal) -> Place:
         step.result = "ready"
     with terminal.step("cluster", "two real nodes, each with four pretended GPUs") as step:
         program("box", "up")
-        program("box", "load", *(str(CACHE / "images" / f"{name}.tar") for name in IMAGES))
+        program("box", "load", *(str(image.path) for name in IMAGES for image in named(name)))
         place = box()
         step.result = f"{len(place.kube('get', 'nodes', '--no-headers').splitlines())} nodes Ready"
     return place
@@ -66,7 +68,7 @@ def ask(terminal: Terminal, place: Place, question: str) -> None:
     with terminal.step("ask", f'"{question}"') as step, forwarded(place.kubectl, "default", "chat", place.environment) as port:
         started, first, pieces = time.monotonic(), 0.0, 0
         print(f"{'':<18}", end="", flush=True)
-        for piece in streamed(port, "chat", question):
+        for piece in streamed(port, place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.servedName}"), question):
             first = first or time.monotonic() - started
             pieces += 1
             print(piece.replace("\n", f"\n{'':<18}"), end="", flush=True)
@@ -82,8 +84,9 @@ def farewell(terminal: Terminal, place: Place) -> None:
     print(place.kube("get", "mdl,controllerrevisions,statefulsets,pods,services,networkpolicies,pdb", "-l", "allod.dev/model=chat"))
     print(place.kube("get", "mdl"))
     print("The cluster stays up. Try:")
-    if "KUBECONFIG" in place.environment:
-        print(f"  export KUBECONFIG={place.environment['KUBECONFIG']} PATH={CACHE / 'bin'}:$PATH")
+    if Path(place.kubectl[0]).is_absolute():
+        print(f"  export KUBECONFIG={place.environment['KUBECONFIG']}")
+        print(f"  export PATH={Path(place.kubectl[0]).parent}:{Path(sys.executable).parent}:$PATH")
     print("  kubectl describe mdl chat                    what happened, as a story")
     print("  kubectl apply -f docs/examples/article.yaml  tensor parallel 4 on one GPU: refused, with the numbers")
     print("  kubectl explain mdl.spec.engine              every field, in full sentences")
