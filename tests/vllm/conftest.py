@@ -1,0 +1,35 @@
+"""What the tests of vLLM in pods need of the cluster: its nodes, the operator, and the big image, which only these tests load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from box.image import model, vllm
+from box.progress import Progress
+from cluster.conftest import _busybox, box, release, space
+
+if TYPE_CHECKING:
+    from box import Box
+    from cluster.release import Release
+
+__all__ = ["_busybox", "box", "release", "space"]
+
+NODE = "node1"
+"""The one node that gets vLLM's image: an import takes half a minute and 4 GB of disk."""
+MODELS = "/var/lib/models/smollm2"
+"""Where the model's folder lies on that node."""
+
+
+@pytest.fixture(scope="session")
+def vllm_node(box: Box, release: Release) -> str:  # noqa: ARG001  the operator must be there before the test begins
+    """The name of a node on which real vLLM can run: its image is there, and a model for file:// addresses."""
+    vllm.IMAGE.build(Progress())
+    model.SAFETENSORS_FOLDER.build(Progress())
+    node = box.node(NODE)
+    node.load(vllm.IMAGE.path)
+    node.space.run("mkdir", "-p", MODELS)
+    node.space.run("cp", "-rL", f"{model.SAFETENSORS_FOLDER.path}/.", MODELS)
+    node.space.run("chmod", "-R", "a+rX", MODELS)
+    return node.name
