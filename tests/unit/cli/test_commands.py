@@ -195,6 +195,13 @@ def test_plan_says_what_a_model_takes(capsys: pytest.CaptureFixture[str]) -> Non
     )
 
 
+def test_plan_counts_the_weights_that_lie_beside_a_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"\0" * 2**20)
+    for path in ("config.json", "."):
+        assert main(["plan", str(EXAMPLES / "legal.yaml"), "--model-config", path]) == 0
+        assert "weights 1 MiB" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("folder")
 def test_plan_without_a_model_says_that_memory_was_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(EXAMPLES / "chat.yaml")]) == 0

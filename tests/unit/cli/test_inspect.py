@@ -71,6 +71,14 @@ def look(model: Path, *words: str) -> tuple[int, Inspection]:
     return code, found
 
 
+def look_in(model: Path, log: Path) -> Inspection:
+    """The same, with the log elsewhere."""
+    main(["inspect", f"--model={model}", f"--termination-log={log / 'log'}"])
+    found = inspection((log / "log").read_text())
+    assert found is not None
+    return found
+
+
 def test_a_model_that_fits_is_described(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = look(folder, "--gpu", "--gpu-memory=85899345920")
     assert code == 0
@@ -97,6 +105,16 @@ def test_a_path_that_does_not_exist_is_refused_with_what_is_there(folder: Path) 
     code, found = look(folder / "modle", "--uri=pvc://models/modle")
     assert (code, found.verdict, found.reason) == (1, "Missing", "ModelMissing")
     assert found.message == f"pvc://models/modle: {folder}/modle does not exist; {folder} holds config.json, model.safetensors"
+
+
+def test_a_volume_that_is_not_mounted_at_all_is_said_without_a_list(folder: Path) -> None:
+    assert look_in(folder / "a" / "b", folder).message == f"{folder}/a/b does not exist"
+
+
+def test_an_empty_volume_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    found = look_in(tmp_path / "volume" / "smol", tmp_path)
+    assert found.message == f"{tmp_path}/volume/smol does not exist; {tmp_path}/volume is empty"
 
 
 def test_a_long_list_of_what_is_there_is_cut(folder: Path) -> None:

@@ -16,7 +16,7 @@ from allod.api.modeldeployment import ModelDeployment
 from allod.domain.manifest import Manifest, Ref, ref
 from allod.domain.names import REVISION
 from allod.domain.serving.decide import decide
-from allod.domain.serving.seen import Defaults, Neighbour, Seen
+from allod.domain.serving.seen import Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def refused(reason: str = "DoesNotFit", verdict: str = "Misfit") -> Status:
     return starting() | {"initContainerStatuses": [{"name": "inspect", "state": {"terminated": ended}}]}
 
 
+def hung() -> Status:
+    """Its engine served, and readiness fails now."""
+    return starting() | {"containerStatuses": [{"name": "engine", "started": True, "ready": False, "state": {"running": {}}}]}
+
+
 def crashing(words: str = "RuntimeError: no", restarts: int = 3) -> Status:
     """Its engine ends again and again."""
     waiting = {"reason": "CrashLoopBackOff", "message": "back-off 40s"}
@@ -91,6 +96,10 @@ class World:
     now: datetime = START
     letters: dict[str, str] = field(default_factory=dict)
     apis: frozenset[str] = frozenset()
+    figures: EngineFigures | None = None
+    """What engines that serve say of their memory."""
+    warnings: tuple[Manifest, ...] = ()
+    """Events about StatefulSets."""
     deleted: bool = False
 
     def edit(self, **changes: Any) -> None:
@@ -125,6 +134,8 @@ class World:
             defaults=DEFAULTS,
             neighbours=self.neighbours,
             apis=self.apis,
+            figures=dict.fromkeys(self.letters, self.figures) if self.figures else {},
+            events=self.warnings,
         )
 
     def reconcile(self) -> Plan:

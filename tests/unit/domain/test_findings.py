@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from allod.domain.serving.findings import RevisionSeen, first_finding
-from allod.domain.serving.pod import last_words
+from allod.domain.serving.pod import last_words, seconds_between
 from unit.domain.simulation import START
 
 ENGINE_SPEC = {
@@ -270,6 +270,13 @@ def test_what_is_wrong_is_found_and_said_in_one_sentence(case: Case) -> None:
 def test_a_content_inspection_is_no_finding() -> None:
     document = json.dumps({"verdict": "Fits", "reason": "Fits", "message": "ok"})
     assert first_finding(one(pod(inspect={"state": {"terminated": {"exitCode": 0, "message": document}}}))) is None
+
+
+def test_an_end_whose_times_are_not_known_was_not_slow() -> None:
+    assert seconds_between(None, "2026-11-20T02:00:00Z") == 0
+    found = first_finding(one(pod(engine=ended(3, finishedAt=None))))
+    assert found is not None
+    assert found.reason == "CrashLoop"
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,29 @@ def test_the_users_flags_come_last(spec: dict[str, Any], flags: int) -> None:
     assert given in (["--no-async-scheduling", "--enable-prefix-caching", "--seed=1"], ["--lora-modules", "a=/a"])
 
 
+def test_llama_cpp_gets_its_flags_as_separate_words() -> None:
+    engine_ = {
+        "type": "LlamaCpp",
+        "maxModelLen": 1024,
+        "maxNumSeqs": 4,
+        "threads": 6,
+        "args": {"mlock": "true", "mmap": "false", "top-k": "5"},
+    }
+    spec = {"model": {"uri": "pvc://m/a.gguf", "aliases": ["b"]}, "engine": engine_ | {"extraArgs": ["-v"]}, "resources": {"memory": "1Gi"}}
+    args = engine(spec)["args"]
+    assert args[:8] == ["-m", "/models/a.gguf", "--alias", "chat,b", "-c", "4096", "--parallel", "4"]
+    assert args[-5:] == ["--mlock", "--no-mmap", "--top-k", "5", "-v"]
+    assert args[args.index("-t") + 1] == "6"
+    assert "--embedding" in engine(spec | {"model": {"uri": "pvc://m/a.gguf", "task": "Embed"}})["args"]
+
+
+def test_llama_cpp_gets_shared_memory_only_where_it_is_asked_for() -> None:
+    spec = {"model": {"uri": "pvc://m/a.gguf"}, "engine": {"type": "LlamaCpp"}, "resources": {"memory": "1Gi"}}
+    assert [volume["name"] for volume in pod(spec)["spec"]["volumes"]] == ["model", "tmp"]
+    asked = spec | {"resources": {"memory": "1Gi", "sharedMemory": "64Mi"}}
+    assert [volume["name"] for volume in pod(asked)["spec"]["volumes"]] == ["model", "shm", "tmp"]
+
+
 def test_served_name_and_aliases_are_given_in_this_order() -> None:
     args = engine(with_(model={"servedName": "smol", "aliases": ["s", "chat-small"]}))["args"]
     at = args.index("--served-model-name")

@@ -60,9 +60,9 @@ def degraded(outcome: Outcome) -> Condition:
     trouble, active = outcome.trouble, outcome.active
     if trouble:
         return Condition("Degraded", "True", trouble.reason, trouble.message)
-    if active and active.good_since and active.ready < outcome.wanted and not outcome.rolling:
-        lost = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.route} serve"
-        return Condition("Degraded", "True", "PodsNotReady", lost)
+    if active and active.good_since and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.pods)):
+        left = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.route} serve"
+        return Condition("Degraded", "True", "PodsNotReady", left)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
 
@@ -88,7 +88,7 @@ def gpus_available(outcome: Outcome) -> Condition:
     placed = sum(pods.is_placed(pod) for pod in outcome.subject.pods) if outcome.subject else 0
     if placed < outcome.wanted:
         return Condition("GPUsAvailable", "Unknown", "NotScheduled", f"{placed} of {outcome.wanted} pods have a node")
-    held = count(placed * gpu.count, gpu.resource_name)
+    held = f"{placed * gpu.count} {gpu.resource_name}"
     return Condition("GPUsAvailable", "True", "Reserved", f"{held} reserved by {count(placed, 'pod')}")
 
 

@@ -37,6 +37,8 @@ class Container:
     ended: Mapping[str, Any]
     """How it ended last: exitCode, reason, message, startedAt, finishedAt; empty when it never did."""
     running: bool
+    started: bool
+    """Its startup probe succeeded: it has served in this life."""
 
     @property
     def ran_seconds(self) -> float:
@@ -62,6 +64,12 @@ def is_leaving(pod: Manifest) -> bool:
 def is_ready(pod: Manifest) -> bool:
     """Whether Services send it requests."""
     return not is_leaving(pod) and condition(pod, "Ready").get("status") == "True"
+
+
+def is_lost(pod: Manifest) -> bool:
+    """Whether it served and does not now. One that starts for the first time is not lost."""
+    engine = container(pod, ENGINE)
+    return engine is not None and not engine.ready and (engine.started or engine.restarts > 0)
 
 
 def is_placed(pod: Manifest) -> bool:
@@ -101,6 +109,7 @@ def _container(found: Mapping[str, Any], image: str) -> Container:
         waiting_message=waiting.get("message", ""),
         ended=state.get("terminated") or last.get("terminated") or {},
         running="running" in state,
+        started=bool(found.get("started")),
     )
 
 

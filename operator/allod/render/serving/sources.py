@@ -46,7 +46,7 @@ def source(spec: ModelDeploymentSpec) -> Source:
             path = PurePosixPath(uri.path)
             folder, inside = (path.parent, path.name) if path.suffix == ".gguf" else (path, "")
             return Source(_inside(inside), {"hostPath": {"path": str(folder)}})
-        case "hf":
+        case _:
             return Source(uri.repository, None)
 
 
