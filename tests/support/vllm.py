@@ -95,20 +95,22 @@ class Server:
     log: Path
     seen: set[int] = field(default_factory=set)
 
-    def ask(self, path: str, body: object = None, *, timeout: float = PATIENCE) -> Answer:
-        """GET, or POST when there is a body. The path goes on the wire as it is."""
-        with self.stream(path, body, timeout=timeout) as answer:
+    def ask(self, path: str, body: object = None, *headers: str, timeout: float = PATIENCE) -> Answer:
+        """GET, or POST when there is a body. The path goes on the wire as it is; `headers` are names whose presence matters."""
+        with self.stream(path, body, *headers, timeout=timeout) as answer:
             response = answer.response
             return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
     @contextlib.contextmanager
-    def stream(self, path: str, body: object = None, *, timeout: float = PATIENCE) -> Iterator[Stream]:
+    def stream(self, path: str, body: object = None, *headers: str, timeout: float = PATIENCE) -> Iterator[Stream]:
         """An answer from its headers on; the connection closes at the end of the block."""
         data = None if body is None else json.dumps(body).encode()
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
             connection.putrequest("GET" if data is None else "POST", path)
             connection.putheader("content-type", "application/json")
             connection.putheader("content-length", str(len(data or b"")))
+            for name in headers:
+                connection.putheader(name, "1")
             connection.endheaders(data)
             with connection.getresponse() as response:
                 yield Stream(response)
@@ -166,24 +168,27 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*flags: str, watchdog: bool = True, **environment: str) -> Iterator[Server]:
-    """A vLLM that is ready. Without the watchdog its own /health is the sign. Its output is kept while it runs, and shown when it fails."""
+def serving(*flags: str, middleware: str = "watchdog.Watchdog", beside: Sequence[Path] = (), **environment: str) -> Iterator[Server]:
+    """A vLLM that is ready; without a middleware its own /health is the sign. Its output is kept while it runs, and shown when it fails.
+
+    `beside`: further modules that vLLM can import, as it does the watchdog.
+    """
     progress = Progress()
     vllm.ROOT.build(progress)
     model.SAFETENSORS_FOLDER.build(progress)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    middleware: Sequence[str] = ("--middleware", "watchdog.Watchdog") if watchdog else ()
-    binds = {model.SAFETENSORS_FOLDER.path: "/models", WATCHDOG: "/etc/allod/watchdog.py"}
-    argv = root.command(vllm.ROOT.path, [*SERVE, "--port", str(port), *middleware, *flags], binds=binds)
+    loads = ("--middleware", middleware) if middleware else ()
+    binds = {model.SAFETENSORS_FOLDER.path: "/models"} | {module: f"/etc/allod/{module.name}" for module in (WATCHDOG, *beside)}
+    argv = root.command(vllm.ROOT.path, [*SERVE, "--port", str(port), *loads, *flags], binds=binds)
     with tempfile.NamedTemporaryFile(prefix="vllm-", suffix=".log") as output:
         process = subprocess.Popen(
             argv, env=root.environment(ENVIRONMENT | environment), stdout=output, stderr=output, start_new_session=True
         )
         server = Server(process, port, Path(output.name))
         try:
-            server.until("/allod/ready" if watchdog else "/health", 200, seconds=START_SECONDS)
+            server.until("/allod/ready" if middleware else "/health", 200, seconds=START_SECONDS)
             yield server
         finally:
             server.end()
