@@ -249,12 +249,12 @@ def test_llama_cpp_gets_its_flags_as_separate_words() -> None:
         "maxModelLen": 1024,
         "maxNumSeqs": 4,
         "threads": 6,
-        "args": {"mlock": "true", "mmap": "false", "top-k": "5"},
+        "args": {"cont-batching": "false", "top-k": "5", "webui": "true"},
     }
     spec = {"model": {"uri": "pvc://m/a.gguf", "aliases": ["b"]}, "engine": engine_ | {"extraArgs": ["-v"]}, "resources": {"memory": "1Gi"}}
     args = engine(spec)["args"]
     assert args[:8] == ["-m", "/models/a.gguf", "--alias", "chat,b", "-c", "4096", "--parallel", "4"]
-    assert args[-5:] == ["--mlock", "--no-mmap", "--top-k", "5", "-v"]
+    assert args[-5:] == ["--no-cont-batching", "--top-k", "5", "--webui", "-v"]
     assert args[args.index("-t") + 1] == "6"
     assert "--embedding" in engine(spec | {"model": {"uri": "pvc://m/a.gguf", "task": "Embed"}})["args"]
 
