@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from support.golden import Golden
+
+
+def pytest_configure() -> None:
+    # pytest-asyncio asks for the thread's loop, to put it back afterwards. Python 3.11 makes one for who asks, and nobody would close it:
+    # a warning, in whatever test the garbage is collected. Saying that there is none keeps it from being made.
+    asyncio.set_event_loop(None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

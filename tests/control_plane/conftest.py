@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +10,10 @@ from box.controlplane import control_plane as real_control_plane
 from support.audit import audited
 from support.crds import install_ours
 from support.models import Models
-from support.operator import grant
+from support.operator import Site, grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from box.controlplane import ControlPlane
 
@@ -25,17 +23,6 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     """`.kubeconfig` is a path, `.kubectl(*args, stdin=...)` gives the output or raises with kubectl's own sentence."""
     with real_control_plane(tmp_path_factory.mktemp("control-plane"), fake_nodes=4, gpus=8) as plane:
         yield plane
-
-
-@dataclass(frozen=True)
-class Site:
-    """A control plane for operators that really run: with our CRDs, an audit log, and the rights of the chart."""
-
-    plane: ControlPlane
-    kubeconfig: Path
-    """Of the operator's ServiceAccount."""
-    audit: Path
-    """The API server's audit log."""
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from support.operator import USER, Operator, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Site
     from support.models import Models
+    from support.operator import Site
 
 SERVICES = resource("v1", "Service")
 CONFIGMAPS = resource("v1", "ConfigMap")
@@ -102,6 +102,12 @@ DRIFT: dict[str, tuple[Resource, str, dict[str, Any]]] = {
         {"spec": {"template": {"spec": {"containers": [{"name": "engine", "image": "evil:1"}]}}}},
     ),
     "the Service's selector": (SERVICES, NAMED, {"spec": {"selector": {"allod.dev/revision": "00000000"}}}),
+    "a key too many in the Service's selector": (SERVICES, NAMED, {"spec": {"selector": {"app": "x"}}}),
+    "a container too many": (
+        STATEFULSETS,
+        REVISIONED,
+        {"spec": {"template": {"spec": {"containers": [{"name": "engine", "image": "i:1"}, {"name": "spy", "image": "i:1"}]}}}},
+    ),
     "the Service's port": (SERVICES, NAMED, {"spec": {"ports": [{"name": "http", "port": 9999, "targetPort": "http"}]}}),
     "the revision Service's selector": (SERVICES, REVISIONED, {"spec": {"selector": {"allod.dev/traffic": "off"}}}),
     "the peers Service": (SERVICES, REVISIONED + "-peers", {"spec": {"publishNotReadyAddresses": False}}),
@@ -109,7 +115,7 @@ DRIFT: dict[str, tuple[Resource, str, dict[str, Any]]] = {
     "the PodDisruptionBudget": (BUDGETS, NAMED, {"spec": {"maxUnavailable": 2}}),
     "a label by which we know it": (SERVICES, NAMED, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}}),
     "the label of the model": (SERVICES, NAMED, {"metadata": {"labels": {"allod.dev/model": None}}}),
-    "the owner": (SERVICES, NAMED, {"metadata": {"annotations": {"allod.dev/applied": "x"}}}),
+    "the mark of what was applied": (SERVICES, NAMED, {"metadata": {"annotations": {"allod.dev/applied": "x"}}}),
 }
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from box.controlplane import ControlPlane
-    from conftest import Site
+    from support.operator import Site
 
 SERVICES = resource("v1", "Service")
 SEED = 20261122

@@ -14,6 +14,7 @@ from allod.adapters.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from allod.adapters.kube import Listing
 from allod.adapters.resources import OPTIONAL, REQUIRED, WRITTEN_ONLY
 from allod.domain.manifest import Ref, ref
+from allod.reconcile.difference import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -248,7 +249,7 @@ def _without(live: Any, applied: Any) -> Any:
 
 
 def _merged(base: Any, new: Any) -> Any:
-    """`new` over `base`: maps key by key, everything else as a whole."""
+    """`new` over `base`: maps key by key, selectors and everything else as a whole."""
     if isinstance(base, dict) and isinstance(new, dict):
-        return {**base, **{key: _merged(base.get(key), value) for key, value in new.items()}}
+        return {**base, **{key: _merged(None if key in WHOLE else base.get(key), value) for key, value in new.items()}}
     return deepcopy(new)

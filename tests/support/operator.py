@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -28,6 +29,17 @@ NAMESPACE = "allod-system"
 USER = f"system:serviceaccount:{NAMESPACE}:allod"
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 IMAGES = {f"ALLOD_{name}_IMAGE": f"allod.test/{name.lower()}:dev" for name in ("VLLM", "VLLM_CPU", "LLAMACPP", "INSPECT")}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A control plane for operators that really run: with our CRDs, an audit log, and the rights of the chart."""
+
+    plane: ControlPlane
+    kubeconfig: Path
+    """Of the operator's ServiceAccount."""
+    audit: Path
+    """The API server's audit log."""
 
 
 def grant(plane: ControlPlane, folder: Path) -> Path:

@@ -1,0 +1,100 @@
+"""The whole shell on a FakeCluster: what a change leads to, step by step, without a process and without waiting."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from allod.adapters.resources import OPTIONAL
+from allod.domain.serving.seen import Defaults
+from allod.reconcile.modeldeployment import ModelDeployments
+from allod.runtime.routing import concerned, model_ref
+from allod.runtime.store import Store
+from support.cluster import FakeCluster
+from support.nodes import Nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.seen import EngineFigures
+
+NAMESPACE = "ai"
+DEFAULTS = Defaults(vllm_image="vllm:1", vllm_cpu_image="vllm-cpu:1", llamacpp_image="llama:1", inspect_image="allod:1")
+SPEC: dict[str, Any] = {
+    "model": {"uri": "oci://registry.example.com/models/smollm2:1/model.gguf"},
+    "engine": {"type": "LlamaCpp"},
+    "resources": {"memory": "1Gi"},
+    "replicas": 2,
+}
+ROUNDS = 60
+"""Enough for any rollout; one that needs more does not come to rest."""
+
+
+class Drive:
+    """One namespace, its nodes and an operator."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.nodes = Nodes(self.cluster)
+        self.now = datetime(2026, 11, 20, tzinfo=UTC)
+        self.figures: dict[str, EngineFigures] = {}
+        self._due: set[Ref] = set()
+        self._store = Store(self._changed)
+        self.cluster.watch(lambda how, manifest: self._store.drop(manifest) if how == "DELETED" else self._store.put(manifest))
+        self.restart()
+
+    def restart(self) -> None:
+        """The operator's memory is lost; the cluster is not."""
+        self._store = Store(self._changed)
+        for each in self.cluster.objects.values():
+            self._store.put(each)
+        self._models = ModelDeployments(
+            self.cluster, self._store, self, defaults=DEFAULTS, apis=self._apis, clock=lambda: self.now, identity="allod-0"
+        )
+
+    def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
+        """What engines say: reconcile.world.Figures."""
+        return self.figures if pods else {}
+
+    def create(self, name: str = "chat", **changes: Any) -> Ref:
+        target = model_ref(NAMESPACE, name)
+        meta = {"name": name, "namespace": NAMESPACE}
+        self.cluster.add({"apiVersion": target.api_version, "kind": target.kind, "metadata": meta, "spec": SPEC | changes})
+        return target
+
+    def edit(self, name: str = "chat", **changes: Any) -> None:
+        self.cluster.edit(model_ref(NAMESPACE, name), lambda model: model["spec"].update(changes))
+
+    async def reconcile(self, name: str = "chat") -> bool:
+        """One look. Returns whether something was written."""
+        return (await self._models.reconcile(model_ref(NAMESPACE, name))).changed
+
+    async def settle(self) -> None:
+        """Operator, controllers and nodes take turns until nobody has anything to do."""
+        for _ in range(ROUNDS):
+            worked = await self._work()
+            self.now += timedelta(seconds=1)
+            if not self.nodes.step() and not worked and not self._due:
+                return
+        raise AssertionError(f"it does not come to rest: {self.cluster.writes[-10:]}")
+
+    async def _work(self) -> bool:
+        due, self._due = self._due, set()
+        for target in sorted(due):
+            if (await self._models.reconcile(target)).changed:
+                self._due.add(target)
+        return bool(due)
+
+    def model(self, name: str = "chat") -> Manifest:
+        return self.cluster.objects[model_ref(NAMESPACE, name)]
+
+    def condition(self, kind: str, name: str = "chat") -> dict[str, Any]:
+        conditions = self.model(name).get("status", {}).get("conditions", ())
+        return next((each for each in conditions if each["type"] == kind), {})
+
+    def _apis(self) -> frozenset[str]:
+        return frozenset(f"{each.api_version}/{each.kind}" for each in OPTIONAL if (each.api_version, each.kind) in self.cluster.kinds)
+
+    def _changed(self, old: Manifest | None, new: Manifest | None) -> None:
+        self._due |= concerned(self._store, old, new)

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from allod.adapters.errors import Conflict, Invalid, Unavailable
+from allod.domain.manifest import Ref
+from allod.domain.serving.seen import EngineFigures
+from support.drive import NAMESPACE, Drive
+
+if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
+
+
+@pytest.fixture
+def drive() -> Drive:
+    return Drive()
+
+
+async def settled(drive: Drive, **changes: Any) -> str:
+    drive.create(**changes)
+    await drive.settle()
+    return str(drive.model()["status"]["activeRevision"])
+
+
+async def test_a_new_model_gets_its_children_and_gets_ready(drive: Drive) -> None:
+    revision = await settled(drive)
+    assert drive.cluster.names("StatefulSet") == (f"chat-{revision}",)
+    assert drive.cluster.names("Service") == ("chat", f"chat-{revision}", f"chat-{revision}-peers")
+    assert drive.condition("Ready")["status"] == "True"
+
+
+async def test_an_unchanged_world_is_neither_written_to_nor_read(drive: Drive) -> None:
+    await settled(drive)
+    drive.cluster.writes.clear()
+    drive.cluster.reads.clear()
+    assert not await drive.reconcile()
+    assert (drive.cluster.writes, drive.cluster.reads) == ([], [])
+
+
+async def test_an_operator_that_lost_its_memory_writes_nothing_to_an_unchanged_world(drive: Drive) -> None:
+    await settled(drive)
+    drive.cluster.writes.clear()
+    drive.restart()
+    assert not await drive.reconcile()
+    assert drive.cluster.writes == []
+
+
+async def test_a_look_right_after_a_write_sees_what_was_written(drive: Drive) -> None:
+    drive.create()
+    assert await drive.reconcile()
+    drive.cluster.writes.clear()
+    await drive.reconcile()
+    assert [verb for verb, _ in drive.cluster.writes if verb == "apply"] == []
+
+
+async def test_an_edit_moves_to_a_new_revision_and_removes_the_old_one(drive: Drive) -> None:
+    old = await settled(drive)
+    drive.edit(engine={"type": "LlamaCpp", "maxModelLen": 2048})
+    await drive.settle()
+    new = drive.model()["status"]["activeRevision"]
+    assert new != old
+    assert drive.cluster.names("StatefulSet") == (f"chat-{new}",)
+
+
+async def test_an_operator_that_dies_after_every_single_write_arrives_all_the_same(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    await settled(drive)
+    drive.edit(engine={"type": "LlamaCpp", "maxModelLen": 2048})
+    apply = drive.cluster.apply
+    deaths = 0
+
+    async def apply_and_die(manifest: Manifest) -> Manifest:
+        nonlocal deaths
+        before = len(drive.cluster.writes)
+        answer = await apply(manifest)
+        if len(drive.cluster.writes) > before:
+            deaths += 1
+            raise SystemExit
+        return answer
+
+    monkeypatch.setattr(drive.cluster, "apply", apply_and_die)
+    for _ in range(30):
+        try:
+            await drive.reconcile()
+        except SystemExit:
+            drive.restart()
+        drive.nodes.step()
+    assert deaths >= 5
+    assert not await drive.reconcile()
+    assert drive.cluster.names("StatefulSet") == (f"chat-{drive.model()['status']['desiredRevision']}",)
+
+
+async def test_a_deleted_model_is_left_to_the_garbage_collector(drive: Drive) -> None:
+    await settled(drive)
+    drive.cluster.mark_deleted(Ref("allod.dev/v1alpha1", "ModelDeployment", NAMESPACE, "chat"))
+    drive.cluster.writes.clear()
+    assert not await drive.reconcile()
+    assert drive.cluster.writes == []
+
+
+async def test_a_model_that_is_gone_is_no_error(drive: Drive) -> None:
+    assert not await drive.reconcile("nobody")
+
+
+async def test_a_stored_model_that_cannot_be_understood_gets_a_sentence_and_keeps_serving(drive: Drive) -> None:
+    revision = await settled(drive)
+    drive.edit(engine={"type": "Quantum"})
+    await drive.settle()
+    degraded = drive.condition("Degraded")
+    assert (degraded["status"], degraded["reason"]) == ("True", "InvalidSpec")
+    assert degraded["message"].startswith("spec.engine.type: ")
+    assert drive.condition("Ready")["status"] == "True"
+    assert drive.cluster.names("StatefulSet") == (f"chat-{revision}",)
+    drive.edit(engine={"type": "LlamaCpp"})
+    await drive.settle()
+    assert drive.condition("Degraded")["status"] == "False"
+
+
+async def test_a_conflict_on_the_status_is_left_to_the_queue(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    drive.create()
+
+    async def raced(*_: object) -> Manifest:
+        raise Conflict("the object has been modified")
+
+    monkeypatch.setattr(drive.cluster, "patch_status", raced)
+    with pytest.raises(Conflict):
+        await drive.reconcile()
+
+
+async def test_what_the_api_server_refuses_is_told_and_nothing_else_is_done(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    revision = await settled(drive)
+    drive.edit(engine={"type": "LlamaCpp", "maxModelLen": 2048})
+    apply = drive.cluster.apply
+
+    async def refuse(manifest: Manifest) -> Manifest:
+        if manifest["kind"] == "StatefulSet" and manifest["metadata"]["name"] != f"chat-{revision}":
+            raise Invalid("apply StatefulSet: exceeded quota")
+        return await apply(manifest)
+
+    monkeypatch.setattr(drive.cluster, "apply", refuse)
+    await drive.settle()
+    assert drive.condition("Degraded") | {"reason": "Refused", "message": "apply StatefulSet: exceeded quota"} == drive.condition(
+        "Degraded"
+    )
+    assert drive.model()["status"]["activeRevision"] == revision
+    monkeypatch.undo()
+    await drive.reconcile()
+    await drive.settle()
+    assert drive.model()["status"]["activeRevision"] != revision
+
+
+async def test_a_name_that_somebody_else_has_is_not_taken(drive: Drive) -> None:
+    theirs = Ref("v1", "Service", NAMESPACE, "chat")
+    drive.cluster.add(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "chat", "namespace": NAMESPACE}, "spec": {"selector": {}}}
+    )
+    drive.create()
+    await drive.settle()
+    degraded = drive.condition("Degraded")
+    assert degraded["reason"] == "NameTaken"
+    assert "Service ai/chat is there already and is not ours" in degraded["message"]
+    assert drive.cluster.objects[theirs]["spec"] == {"selector": {}}
+
+
+async def test_the_remains_of_a_deleted_model_of_the_same_name_are_waited_for(drive: Drive) -> None:
+    drive.create()
+    await drive.reconcile()
+    service = Ref("v1", "Service", NAMESPACE, "chat")
+    drive.cluster.edit(service, lambda it: it["metadata"]["ownerReferences"][0].update(uid="of-the-deleted-one"))
+    drive.restart()
+    with pytest.raises(Conflict, match="still there from a deleted ModelDeployment chat"):
+        await drive.reconcile()
+
+
+async def test_of_two_models_with_one_name_the_younger_waits_until_the_older_lets_go(drive: Drive) -> None:
+    drive.create("first", model=named("shared"))
+    await drive.settle()
+    drive.create("second", model=named("shared"))
+    drive.cluster.edit(Ref("allod.dev/v1alpha1", "ModelDeployment", NAMESPACE, "second"), younger)
+    await drive.settle()
+    assert drive.condition("Ready", "second")["status"] == "False"
+    drive.edit("first", model=named("own"))
+    await drive.settle()
+    assert drive.condition("Ready", "second")["status"] == "True"
+
+
+def named(name: str) -> dict[str, str]:
+    return {"uri": "oci://registry.example.com/models/smollm2:1/model.gguf", "servedName": name}
+
+
+def younger(model: Manifest) -> None:
+    model["metadata"]["creationTimestamp"] = "2026-11-20T00:00:01Z"
+
+
+async def test_a_step_is_told_once_and_logged_once(drive: Drive, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "allod"):
+        await settled(drive)
+        drive.restart()
+        await drive.reconcile()
+    reasons = [each["reason"] for each in drive.cluster.of_kind("Event")]
+    assert reasons.count("RevisionCreated") == 1
+    told = [record for record in caplog.records if record.__dict__.get("reason") == "RevisionCreated"]
+    assert len(told) == 1
+
+
+async def test_an_event_that_is_refused_does_not_stop_the_model(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> Manifest:
+        raise Invalid("the namespace is being terminated")
+
+    monkeypatch.setattr(drive.cluster, "create", refuse)
+    await settled(drive)
+    assert drive.condition("Ready")["status"] == "True"
+
+
+async def test_an_api_server_that_is_away_is_left_to_the_queue(drive: Drive) -> None:
+    drive.create()
+    drive.cluster.down = True
+    with pytest.raises(Unavailable):
+        await drive.reconcile()
+    drive.cluster.down = False
+    await drive.settle()
+    assert drive.condition("Ready")["status"] == "True"
+
+
+async def test_the_engines_own_figures_reach_the_status(drive: Drive) -> None:
+    revision = await settled(drive)
+    drive.figures[revision] = EngineFigures(kv_cache_tokens=46592, max_concurrency=5.6875)
+    await drive.reconcile()
+    assert drive.model()["status"]["fit"] | {"kvCacheTokens": 46592, "source": "Engine"} == drive.model()["status"]["fit"]
+
+
+async def test_monitors_come_with_the_api_and_go_with_the_wish(drive: Drive) -> None:
+    await settled(drive)
+    assert drive.cluster.names("PodMonitor") == ()
+    drive.cluster.install()
+    await drive.reconcile()
+    assert drive.cluster.names("PodMonitor") == drive.cluster.names("PrometheusRule") == ("chat",)
+    drive.edit(monitoring={"podMonitor": False, "prometheusRule": False})
+    await drive.settle()
+    assert drive.cluster.names("PodMonitor") == drive.cluster.names("PrometheusRule") == ()
+
+
+DRIFT = {
+    "a scale by hand": ("StatefulSet", lambda it: it["spec"].update(replicas=7)),
+    "another selector": ("Service", lambda it: it["spec"].update(selector={"app": "x"})),
+    "a selector with a key too many": ("Service", lambda it: it["spec"]["selector"].update(app="x")),
+    "a lost label": ("Service", lambda it: it["metadata"]["labels"].pop("allod.dev/model")),
+    "one more port": ("Service", lambda it: it["spec"]["ports"].append({"name": "debug", "port": 1})),
+    "a lost annotation": ("NetworkPolicy", lambda it: it["metadata"].pop("annotations")),
+}
+
+
+@pytest.mark.parametrize("what", DRIFT)
+async def test_drift_is_repaired(drive: Drive, what: str) -> None:
+    kind, change = DRIFT[what]
+    await settled(drive)
+    target = next(each for each in drive.cluster.objects if each.kind == kind)
+    before = essence(drive.cluster.objects[target])
+    drive.cluster.edit(target, change)
+    assert essence(drive.cluster.objects[target]) != before
+    await drive.settle()
+    assert essence(drive.cluster.objects[target]) == before
+
+
+def essence(manifest: Manifest) -> Any:
+    return manifest["metadata"].get("labels"), manifest["metadata"].get("annotations"), manifest["spec"]
+
+
+async def test_what_the_api_server_writes_in_its_own_way_is_sent_once(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = drive.cluster._store  # noqa: SLF001  # the fake's own hand, to give it a habit of the real one
+
+    def normalising(verb: str, target: Ref, new: Manifest, **more: bool) -> Manifest:
+        if target.kind == "PodDisruptionBudget":
+            new = {**new, "spec": {**new["spec"], "maxUnavailable": "1 (as I write it)"}}
+        return store(verb, target, new, **more)
+
+    monkeypatch.setattr(drive.cluster, "_store", normalising)
+    await settled(drive)
+    asked: list[Ref] = []
+    apply = drive.cluster.apply
+
+    async def counting(manifest: Manifest) -> Manifest:
+        asked.append(Ref(manifest["apiVersion"], manifest["kind"], NAMESPACE, manifest["metadata"]["name"]))
+        return await apply(manifest)
+
+    monkeypatch.setattr(drive.cluster, "apply", counting)
+    await drive.reconcile()
+    assert asked == []
