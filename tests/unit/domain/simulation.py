@@ -243,3 +243,13 @@ class World:
 
 def _pod_names(statefulset: Manifest) -> list[str]:
     return [f"{statefulset['metadata']['name']}-{number}" for number in range(statefulset["spec"]["replicas"])]
+
+
+def serving_world(**spec: object) -> World:
+    """A at rest, everything before it forgotten."""
+    world = World()
+    for name, value in spec.items():
+        world.spec[name] = value
+    world.settle()
+    world.events.clear()
+    return world
