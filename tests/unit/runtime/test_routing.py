@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from allod.domain.names import API_VERSION
+from allod.runtime.routing import concerned
+from allod.runtime.store import Store
+
+if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
+
+
+def thing(kind: str, name: str, labels: dict[str, str] | None = None, **more: Any) -> Manifest:
+    meta = {"name": name, "namespace": "ai", "uid": f"{kind}-{name}", "resourceVersion": "1", "labels": labels or {}}
+    version = {"ModelDeployment": API_VERSION, "StatefulSet": "apps/v1"}.get(kind, "v1")
+    return {"apiVersion": version, "kind": kind, "metadata": meta, **more}
+
+
+def model(name: str, served: str | None = None, *aliases: str) -> Manifest:
+    return thing("ModelDeployment", name, spec={"model": {"servedName": served, "aliases": list(aliases)}})
+
+
+OF_CHAT = {"allod.dev/model": "chat"}
+
+
+@pytest.fixture
+def store() -> Store:
+    made = Store()
+    for each in (model("chat"), model("rival", None, "chat"), model("other"), thing("StatefulSet", "chat-1", OF_CHAT)):
+        made.put(each)
+    return made
+
+
+CASES: dict[str, tuple[Manifest | None, Manifest | None, set[str]]] = {
+    "a child": (None, thing("Service", "chat", OF_CHAT), {"chat"}),
+    "a child that is gone": (thing("Service", "chat", OF_CHAT), None, {"chat"}),
+    "a child that lost its label": (thing("Service", "chat", OF_CHAT), thing("Service", "chat"), {"chat"}),
+    "a pod": (None, thing("Pod", "chat-1-0", OF_CHAT), {"chat"}),
+    "a stranger": (None, thing("Service", "theirs"), set()),
+    "a model and who claims its name": (None, model("chat"), {"chat", "rival"}),
+    "a model alone": (None, model("other"), {"other"}),
+    "a model that lets a name go": (model("third", "chat"), model("third", "own"), {"third", "chat", "rival"}),
+    "a model that cannot be understood": (None, thing("ModelDeployment", "broken", spec={}), {"broken"}),
+    "an event about a StatefulSet": (None, thing("Event", "e", involvedObject={"namespace": "ai", "name": "chat-1"}), {"chat"}),
+    "an event about another StatefulSet": (None, thing("Event", "e", involvedObject={"namespace": "ai", "name": "db"}), set()),
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_who_is_looked_at_when_something_changes(store: Store, what: str) -> None:
+    old, new, names = CASES[what]
+    assert {each.name for each in concerned(store, old, new)} == names
