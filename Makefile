@@ -49,8 +49,8 @@ generate: $(VENV)/ready            ## CRDs, the chart's copies, the reference pa
 bench: $(VENV)/ready            ## the figures in docs/benchmarks
 	@PYTHONPATH=tests $(RUN)/python -m bench
 
-bench-box:            ## how long the cluster in a box takes, and its memory
-	@$(BOX) bench
+bench-box: $(VENV)/ready            ## how long the cluster in a box takes, and its memory
+	@PYTHONPATH=tests $(RUN)/python -m bench box
 
 cluster:            ## two real nodes on this machine, and how to reach them
 	@$(BOX) up

@@ -1,0 +1,24 @@
+"""`python -m bench [NAME ...]`: measures one after the other and publishes each."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import box, operator, watchdog
+from bench.publication import publish
+
+BENCHES = {"box": box.figures, "operator": operator.figures, "watchdog": watchdog.figures}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(BENCHES)}; without one: all")
+    asked = parser.parse_args()
+    if unknown := set(asked.name) - set(BENCHES):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    for name in asked.name or BENCHES:
+        print(f"== {name}", flush=True)
+        print(publish(name, BENCHES[name]()), flush=True)
+
+
+main()
