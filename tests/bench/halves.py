@@ -1,4 +1,4 @@
-"""Loaded by vLLM instead of the watchdog: requests with the header `x-bare` go past it, so one engine serves both halves of a comparison."""
+"""Loaded by vLLM instead of watchdog.py: requests with the header `x-bare` go past it, so one engine serves both sides."""
 
 from __future__ import annotations
 
