@@ -47,10 +47,10 @@ generate: $(VENV)/ready            ## CRDs, the chart's copies, the reference pa
 	@$(RUN)/python docs/reference/generate.py
 
 bench: $(VENV)/ready            ## the figures in docs/benchmarks
-	@PYTHONPATH=tests $(RUN)/python -m bench
+	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench
 
 bench-box: $(VENV)/ready            ## how long the cluster in a box takes, and its memory
-	@PYTHONPATH=tests $(RUN)/python -m bench box
+	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench box
 
 cluster:            ## two real nodes on this machine, and how to reach them
 	@$(BOX) up
