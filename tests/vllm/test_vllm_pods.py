@@ -73,7 +73,8 @@ def test_a_hung_worker_leaves_the_endpoints_while_vllm_itself_says_that_all_is_w
 
 def test_one_model_over_three_ranks_with_three_gpus_reserved(space: Space, box: Box, vllm_node: str) -> None:
     ranks = {"parallelism": {"tensor": 3}, "resources": {"cpu": "500m", "memory": "14Gi", "gpu": {"count": 3}}}
-    model = Model.apply(space, smol(vllm_node, **ranks))
+    # Three ranks share two cores with everything else: one step may take as long as a hang that a person would notice.
+    model = Model.apply(space, smol(vllm_node, **ranks, health={"hangTimeout": "60s", "startupTimeout": "10m", "drainTimeout": "2s"}))
     model.wait("Ready", "True", seconds=START * 2)
     assert model.ask("What is the capital of France?", seconds=120).strip()
     pod = model.pods()[0]["metadata"]["name"]
