@@ -12,10 +12,10 @@ import pytest
 from allod.adapters.resources import resource
 from box import waiting
 from box.controlplane import control_plane as real_control_plane
-from support.audit import audited
+from support.audit import audited, refused
 from support.crds import install_ours
 from support.models import Models
-from support.operator import NAMESPACE, Operator, grant, running
+from support.operator import NAMESPACE, USER, Operator, grant, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,3 +184,22 @@ def test_a_crd_that_goes_and_comes_back_takes_nothing_else_with_it(apart: Contro
         models.create("again")
         models.wait_settled("again", seconds=90)
         assert operator.process.poll() is None
+
+
+def test_an_operator_of_some_namespaces_needs_rights_in_these_alone_and_touches_no_other(apart: ControlPlane, tmp_path: Path) -> None:
+    install_ours(apart)
+    log = audited(apart)
+    theirs, ours = Models(apart, "theirs"), Models(apart, "ai")
+    kubeconfig = grant(apart, tmp_path, 'namespaces=["ai"]')
+    operator = Operator(kubeconfig, tmp_path, ALLOD_NAMESPACES="ai")
+    with running(operator):
+        operator.wait_leading()
+        theirs.create()
+        ours.create()
+        ours.wait_settled()
+        ours.edit(engine={"maxModelLen": 2048})
+        ours.wait_settled()
+    assert theirs.owned() == []
+    assert "status" not in theirs.get()
+    assert refused(log, USER) == set()
+    assert operator.complaints() == []

@@ -42,9 +42,9 @@ class Site:
     """The API server's audit log."""
 
 
-def grant(plane: ControlPlane, folder: Path) -> Path:
-    """Give the operator's ServiceAccount the rights of the chart. Returns a kubeconfig with its token and nothing else."""
-    rights = [each for each in Helm(folder).template(MINIMAL) if each["kind"] in RIGHTS]
+def grant(plane: ControlPlane, folder: Path, *values: str) -> Path:
+    """Give the operator's ServiceAccount the rights of the chart with these values. Returns a kubeconfig with its token alone."""
+    rights = [each for each in Helm(folder).template(MINIMAL, *values) if each["kind"] in RIGHTS]
     plane.kubectl("create", "namespace", NAMESPACE)
     plane.kubectl("apply", "--server-side", "--filename=-", stdin=yaml.safe_dump_all(rights))
     kubeconfig = yaml.safe_load(plane.kubeconfig.read_text())
@@ -58,8 +58,9 @@ def grant(plane: ControlPlane, folder: Path) -> Path:
 class Operator:
     """One replica. It can be started again after it ended."""
 
-    def __init__(self, kubeconfig: Path, folder: Path, name: str = "allod-0") -> None:
+    def __init__(self, kubeconfig: Path, folder: Path, name: str = "allod-0", **settings: str) -> None:
         self.name = name
+        self._settings = settings
         self._kubeconfig = kubeconfig
         self._log = folder / f"{name}.log"
         self._log.touch()
@@ -75,7 +76,7 @@ class Operator:
         """Returns when its pages are served."""
         said = len(self.logs())
         private = {"POD_NAME": self.name, "POD_NAMESPACE": NAMESPACE, "ALLOD_HTTP_HOST": "127.0.0.1", "ALLOD_HTTP_PORT": "0"}
-        given = {"KUBECONFIG": str(self._kubeconfig), "PYTHONWARNINGS": "error::RuntimeWarning", **IMAGES, **private}
+        given = {"KUBECONFIG": str(self._kubeconfig), "PYTHONWARNINGS": "error::RuntimeWarning", **IMAGES, **private, **self._settings}
         with self._log.open("ab") as log:
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("ALLOD_", "KUBERNETES_"))} | given
             self._process = subprocess.Popen([sys.executable, "-m", "allod", "run"], env=environment, stdout=log, stderr=log)
