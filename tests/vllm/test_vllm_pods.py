@@ -35,6 +35,8 @@ def smol(node: str, **spec: Any) -> dict[str, Any]:
                 "env": [
                     {"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"},
                     {"name": "OMP_NUM_THREADS", "value": "1"},
+                    # With several ranks vLLM compiles a small function whatever --enforce-eager says; our CPU image has no compiler.
+                    {"name": "TORCHDYNAMO_DISABLE", "value": "1"},
                     {"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"},
                 ],
             },
