@@ -13,7 +13,9 @@ from admission.engine_cases import ENGINE_CASES
 from admission.plane import MODELS, install
 from admission.shape_cases import SHAPE_CASES
 from admission.spec_cases import SPEC_CASES
+from allod.api.admission import violations
 from box.api import Refused
+from box.errors import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,12 +96,19 @@ def test_kubectl_shows_the_sentence_after_the_field(plane: ControlPlane) -> None
     assert f'The ModelDeployment "article" is invalid: spec.parallelism: Invalid value: {says}' in str(refused.value)
 
 
-def test_every_example_of_the_documentation_is_taken(plane: ControlPlane) -> None:
+def test_the_server_says_of_every_example_what_lint_says(plane: ControlPlane) -> None:
     examples = [manifest for path in EXAMPLES for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
     ours = [manifest for manifest in examples if manifest["apiVersion"].startswith("allod.dev/")]
-    assert ours, "docs/examples has no object of ours"
+    verdicts = {bool(violations(manifest)) for manifest in ours}
+    assert verdicts == {True, False}, "docs/examples shows what is taken and what is refused"
     for manifest in ours:
-        plane.kubectl("apply", "--dry-run=server", "--namespace=default", "--filename=-", stdin=yaml.safe_dump(manifest))
+        there = manifest | {"metadata": manifest["metadata"] | {"namespace": "default"}}
+        apply = ("apply", "--dry-run=server", "--filename=-")
+        if violations(manifest):
+            with pytest.raises(Failed, match="is invalid"):
+                plane.kubectl(*apply, stdin=yaml.safe_dump(there))
+        else:
+            plane.kubectl(*apply, stdin=yaml.safe_dump(there))
 
 
 # A manifest that was written for a newer version
