@@ -32,7 +32,7 @@ def release() -> dict[str, str]:
 
 
 def debian_mirror() -> str:
-    """The URL from which the machine's own apt takes its suite, such as `http://deb.debian.org/debian`."""
+    """The URL from which the machine's own apt takes its suite, such as `http://mirror.example.com/debian`."""
     codename = release().get("VERSION_CODENAME", "")
     for uri, suites, components in _sources():
         if codename in suites and "main" in components:
