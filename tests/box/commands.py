@@ -24,7 +24,7 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
 def run(words: Sequence[str]) -> int:
     """The exit status: 0, 1 with what is wrong and what to do on standard error, 2 for a wrong command line."""
-    asked = parser().parse_args(words)
+    asked = parser().parse_args(_for_kubectl(words))
     command: Command = asked.command
     try:
         return command(Box(asked.state), asked) or 0
@@ -46,6 +46,12 @@ def explain(error: BaseException) -> int:
         raise error
     print(f"\n{said}", file=sys.stderr)
     return 1
+
+
+def _for_kubectl(words: Sequence[str]) -> list[str]:
+    """Everything behind `kubectl` is kubectl's own, `-n NAMESPACE` too, which argparse would take for an option of ours."""
+    at = words.index("kubectl") + 1 if "kubectl" in words else 0
+    return [*words[:at], "--", *words[at:]] if at else [*words]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -128,7 +134,7 @@ def kubeconfig(box: Box, _asked: argparse.Namespace) -> None:
 
 def kubectl(box: Box, asked: argparse.Namespace) -> None:
     program = gobuild.built().kubectl
-    os.execv(program, [str(program), f"--kubeconfig={box.plane.kubeconfig}", f"--cache-dir={box.state / 'kubectl'}", *asked.words])
+    os.execv(program, [str(program), f"--kubeconfig={box.plane.kubeconfig}", f"--cache-dir={box.state / 'kubectl'}", *asked.words[1:]])
 
 
 def load(box: Box, asked: argparse.Namespace) -> None:
