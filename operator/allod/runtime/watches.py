@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
     Hear = Callable[[Resource, str | None, Manifest], None]
+
+log = logging.getLogger(__name__)
 
 EXIT = 2.0
 """Seconds that kopf gets to end its streams; it takes 0.4."""
@@ -136,9 +139,10 @@ class Watches:
         def hear(of: Resource, how: str | None, manifest: Manifest) -> None:
             outside.call_soon_threadsafe(self._hear, of, how, manifest)
 
-        task = asyncio.current_task()
+        task, inside = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None  # noqa: S101  # for the type checker: asyncio.run makes one
-        self._inside = (asyncio.get_running_loop(), task)
+        inside.set_exception_handler(self._died)
+        self._inside = (inside, task)
         if self._stopping.is_set():
             return
         await kopf.operator(
@@ -149,3 +153,10 @@ class Watches:
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
         )
+
+    def _died(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception that nobody waited for. On its way out kopf closes connections under tasks that still read from them."""
+        if self._stopping.is_set():
+            log.debug("a task ended with the watches", extra={"why": f"{context['message']}: {context.get('exception')}"})
+        else:
+            loop.default_exception_handler(context)

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import itertools
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
+from allod.adapters.login import Credentials
 from allod.adapters.resources import OPTIONAL, REQUIRED
-from allod.runtime.watches import Patience, build_registry, operator_settings
+from allod.runtime.watches import Patience, Watches, build_registry, operator_settings
 
 if TYPE_CHECKING:
-    import kopf
+    from collections.abc import AsyncIterator
 
-    from allod.adapters.login import Credentials
+    import kopf
 
 KINDS = (*REQUIRED, *OPTIONAL)
 
@@ -69,3 +74,46 @@ def test_kopf_never_gives_the_api_server_up() -> None:
     assert delays[0] < 1
     assert max(delays) == delays[-1] == 3
     assert list(itertools.islice(Patience(), 2)) == delays[:2]
+
+
+@asynccontextmanager
+async def stalling() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """An API server that begins each answer and never ends it: its address, and whether somebody reads."""
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b"{")
+        asked.set()
+        await over.wait()
+        return response
+
+    application = web.Application()
+    application.router.add_get("/{any:.*}", answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0]
+        yield f"http://{host}:{port}", asked
+    finally:
+        over.set()
+        await runner.cleanup()
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_watches_that_end_while_an_answer_comes_in_end_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    async with stalling() as (server, asked):
+
+        async def anybody() -> Credentials:
+            return Credentials(server, ca_path=None, verify=False, certificate_path=None, private_key_path=None, token="t")
+
+        watching = asyncio.create_task(Watches(KINDS, (), anybody, lambda _of, _how, _manifest: None).run())
+        await asked.wait()
+        await asyncio.sleep(0.05)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
