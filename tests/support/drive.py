@@ -26,6 +26,7 @@ SPEC: dict[str, Any] = {
     "engine": {"type": "LlamaCpp"},
     "resources": {"memory": "1Gi"},
     "replicas": 2,
+    "rollout": {"bake": "0s"},
 }
 ROUNDS = 60
 """Enough for any rollout; one that needs more does not come to rest."""

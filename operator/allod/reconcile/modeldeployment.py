@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from allod.adapters.errors import Invalid
 from allod.domain.serving.decide import decide
 from allod.reconcile.apply import Apply, NameTaken
+from allod.reconcile.moves import Moves
 from allod.reconcile.observe import observe
 from allod.reconcile.refusal import refused, sentence
 from allod.reconcile.world import Outcome
@@ -45,6 +46,7 @@ class ModelDeployments:
         """`apis()` gives the optional APIs that the cluster serves now, `clock()` the time in UTC."""
         self._world, self._figures, self._defaults, self._apis, self._clock = world, figures, defaults, apis, clock
         self._apply = Apply(kube, world, identity)
+        self._moves = Moves()
 
     async def reconcile(self, key: Ref) -> Outcome:
         """One look at one model, and at most one step. ApiErrors other than Invalid are the caller's to retry."""
@@ -54,7 +56,14 @@ class ModelDeployments:
             return Outcome()
         now = self._clock()
         try:
-            seen = observe(self._world, self._figures, model, defaults=self._defaults, apis=self._apis())
+            seen = observe(
+                self._world,
+                self._figures,
+                model,
+                defaults=self._defaults,
+                apis=self._apis(),
+                moved_lately=self._moves.others(key, now),
+            )
         except ValidationError as problem:
             return await self._refuse(model, "InvalidSpec", sentence(problem), now)
         steps = plan(seen, decide(seen, now))
@@ -64,6 +73,7 @@ class ModelDeployments:
         except Invalid as problem:
             reason = "NameTaken" if isinstance(problem, NameTaken) else "Refused"
             return await self._refuse(model, reason, str(problem), now)
+        self._moves.note(key, model, steps.status, now)
         if steps.status is not None:
             changed |= await self._apply.status(model, steps.status)
         # After the status: from then on the step counts as taken, and no later reconcile tells it again.

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import ModelDeployment
-from allod.domain.names import MODEL
-from allod.domain.serving.seen import Neighbour, Seen
+from allod.domain.manifest import Ref
+from allod.domain.names import MODEL, REVISION
+from allod.domain.serving.seen import Companion, Neighbour, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from allod.reconcile.world import Figures, World
 
 
-def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaults, apis: frozenset[str]) -> Seen:
+def observe(
+    world: World, figures: Figures, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0
+) -> Seen:
     """Everything that a decision about this ModelDeployment may use.
 
     Raises pydantic's ValidationError when the object cannot be understood: it was stored under another version of the CRD.
@@ -36,6 +39,8 @@ def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaul
         neighbours=tuple(_neighbours(world, model)),
         apis=apis,
         figures=figures.of(pods),
+        companion=_companion(world, model),
+        moved_lately=moved_lately,
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
 
@@ -62,4 +67,35 @@ def _neighbours(world: World, model: Manifest) -> Iterator[Neighbour]:
     for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, model["metadata"]["namespace"]):
         meta = other["metadata"]
         if meta["uid"] != model["metadata"]["uid"]:
-            yield Neighbour(meta["name"], served_names(other), meta["creationTimestamp"])
+            needs = bool(((other.get("status") or {}).get("standby") or {}).get("needed"))
+            yield Neighbour(meta["name"], served_names(other), meta["creationTimestamp"], standby_of(other), needs)
+
+
+def standby_of(model: Manifest) -> str | None:
+    """Name of the ModelDeployment that `spec.standby` names."""
+    return (model.get("spec", {}).get("standby") or {}).get("modelDeploymentRef", {}).get("name")
+
+
+def _companion(world: World, model: Manifest) -> Companion | None:
+    namespace, name = model["metadata"]["namespace"], standby_of(model)
+    there = world.get(Ref(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, namespace, name)) if name else None
+    if there is None or "deletionTimestamp" in there["metadata"]:
+        return None
+    service = world.get(Ref("v1", "Service", namespace, there["metadata"]["name"]))
+    selector = ((service or {}).get("spec") or {}).get("selector") or {}
+    revision = selector.get(REVISION) if selector.get(MODEL) == name else None
+    spec = there["spec"]
+    return Companion(
+        served_names=served_names(there),
+        task=spec.get("model", {}).get("task", "Generate"),
+        replicas=spec.get("replicas", 1),
+        standby=standby_of(there),
+        revision=revision,
+        pods=tuple(_pods_of(world, there, revision)) if revision else (),
+    )
+
+
+def _pods_of(world: World, model: Manifest, revision: str) -> Iterator[Manifest]:
+    for child in world.owned(model["metadata"]["uid"]):
+        if child["kind"] == "StatefulSet" and (child["metadata"].get("labels") or {}).get(REVISION) == revision:
+            yield from (each for each in world.owned(child["metadata"]["uid"]) if each["kind"] == "Pod")

@@ -13,10 +13,12 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from allod.api.modeldeployment import ModelDeployment
+from allod.domain.conditions import timestamp
 from allod.domain.manifest import Manifest, Ref, ref
-from allod.domain.names import REVISION
+from allod.domain.names import MODEL, REVISION
+from allod.domain.serving import pod as pods
 from allod.domain.serving.decide import decide
-from allod.domain.serving.seen import Defaults, EngineFigures, Neighbour, Seen
+from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ SPEC: dict[str, Any] = {
     "engine": {"type": "vLLM", "maxModelLen": 16384},
     "resources": {"gpu": {"count": 1, "memory": "80Gi"}, "memory": "32Gi"},
     "replicas": 1,
+    "rollout": {"bake": "0s"},
 }
+"""Without a bake time a rollout is over when traffic has moved; `test_bakes` is about the others."""
 MOST_STEPS = 60
 """Nothing of ours needs so many: a world that does not come to rest is a bug."""
 
@@ -101,6 +105,10 @@ class World:
     warnings: tuple[Manifest, ...] = ()
     """Events about StatefulSets."""
     deleted: bool = False
+    companion: Companion | None = None
+    """The model that `spec.standby` names."""
+    moved_lately: int = 0
+    annotations: dict[str, str] = field(default_factory=dict)
 
     def edit(self, **changes: Any) -> None:
         """Write the spec, as `kubectl edit` does: dots in names as double underscores."""
@@ -119,6 +127,7 @@ class World:
             "namespace": "ai",
             "uid": "u-1",
             "generation": self.generation,
+            "annotations": self.annotations,
             "creationTimestamp": "2026-11-20T01:00:00Z",
         }
         deletion = {"deletionTimestamp": "2026-11-20T03:00:00Z"} if self.deleted else {}
@@ -136,6 +145,8 @@ class World:
             apis=self.apis,
             figures=dict.fromkeys(self.letters, self.figures) if self.figures else {},
             events=self.warnings,
+            companion=self.companion,
+            moved_lately=self.moved_lately,
         )
 
     def reconcile(self) -> Plan:
@@ -180,7 +191,25 @@ class World:
                 continue
             free -= needs
             pod["spec"]["nodeName"] = "n1"
-            pod["status"] = self.engine(letter)
+            pod["status"] = self._since(self.engine(letter), pod.get("status") or {})
+
+    def _since(self, status: Status, before: Status) -> Status:
+        """The status, with the time at which readiness came to be what it is."""
+        old = next((each for each in before.get("conditions", ()) if each["type"] == "Ready"), {})
+        for each in status.get("conditions", ()):
+            if each["type"] == "Ready":
+                same = old.get("status") == each["status"] and "lastTransitionTime" in old
+                each["lastTransitionTime"] = old["lastTransitionTime"] if same else timestamp(self.now)
+        return status
+
+    def wait(self, seconds: int) -> list[str]:
+        """Time goes by. The operator looks when it said that it would, and whenever something changes."""
+        end, steps = self.now + timedelta(seconds=seconds), self.settle()
+        while self.now < end:
+            due = self.reconcile().requeue_after
+            self.now = min(end, self.now + due) if due else end
+            steps += self.settle()
+        return steps
 
     def letter(self, revision: str) -> str:
         return self.letters.setdefault(revision, ascii_uppercase[len(self.letters)])
@@ -188,11 +217,14 @@ class World:
     @property
     def route(self) -> str:
         service = self.children.get(Ref("v1", "Service", "ai", "chat"))
-        return self.letter(service["spec"]["selector"][REVISION]) if service else "-"
+        if service is None:
+            return "-"
+        selector = service["spec"]["selector"]
+        return self.letter(selector[REVISION]) if selector[MODEL] == "chat" else str(selector[MODEL])
 
     def serving(self) -> list[str]:
         """Pods that answer, by the letters of their revisions."""
-        up = [pod for pod in self.pods.values() if pod.get("status") == ready()]
+        up = [pod for pod in self.pods.values() if pods.is_ready(pod)]
         return sorted(self.letter(pod["metadata"]["labels"][REVISION]) for pod in up)
 
     def condition(self, kind: str) -> tuple[str, str, str]:
@@ -237,8 +269,15 @@ class World:
         """A restore of etcd, or a person with kubectl."""
         self.status = {}
 
-    def with_neighbour(self, name: str, created: str, *served: str) -> None:
-        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created))
+    def with_neighbour(self, name: str, created: str, *served: str, **more: Any) -> None:
+        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
+
+
+def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
+    """chat-small: a standby that answers for chat, with `up` ready pods."""
+    found = tuple({"metadata": {"name": f"chat-small-5ba11000-{number}"}, "status": ready()} for number in range(up))
+    fields: dict[str, Any] = {"served_names": frozenset({"chat", "chat-small"}), "task": "Generate", "replicas": replicas}
+    return Companion(**(fields | {"standby": None, "revision": "5ba11000", "pods": found} | other))
 
 
 def _pod_names(statefulset: Manifest) -> list[str]:
