@@ -68,8 +68,9 @@ class RevisionStatus(ApiModel):
     name: Token
     """Hash of everything that its pods need: the label allod.dev/revision on them."""
     state: Literal["Pending", "Starting", "Ready", "Good", "Unavailable", "Failed", "Retiring"]
-    """Pending: waits for its pods to get a node. Starting: the engine loads. Ready: serves, and is baking. Good: has served
-    for rollout.bake and may be gone back to. Unavailable: did serve and does not now. Failed: given up until the spec changes. Retiring: on its way out."""
+    """Pending: waits for its pods to get a node. Starting: the engine loads. Ready: serves, and is baking. Good: has served for
+    rollout.bake and may be gone back to. Unavailable: did serve and does not now. Failed: given up until the spec changes.
+    Retiring: on its way out."""
     reason: Token | None = None
     """Why it is in this state, in one CamelCase word."""
     message: Sentence | None = None

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from allod.reconcile.world import Figures, World
 
 
-def observe(
-    world: World, figures: Figures, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0
-) -> Seen:
+def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0) -> Seen:
     """Everything that a decision about this ModelDeployment may use.
 
     Raises pydantic's ValidationError when the object cannot be understood: it was stored under another version of the CRD.
@@ -73,7 +71,8 @@ def _neighbours(world: World, model: Manifest) -> Iterator[Neighbour]:
 
 def standby_of(model: Manifest) -> str | None:
     """Name of the ModelDeployment that `spec.standby` names."""
-    return (model.get("spec", {}).get("standby") or {}).get("modelDeploymentRef", {}).get("name")
+    named: str | None = (model.get("spec", {}).get("standby") or {}).get("modelDeploymentRef", {}).get("name")
+    return named
 
 
 def _companion(world: World, model: Manifest) -> Companion | None:

@@ -195,7 +195,7 @@ class World:
 
     def _since(self, status: Status, before: Status) -> Status:
         """The status, with the time at which readiness came to be what it is."""
-        old = next((each for each in before.get("conditions", ()) if each["type"] == "Ready"), {})
+        old: dict[str, Any] = next((each for each in before.get("conditions", ()) if each["type"] == "Ready"), {})
         for each in status.get("conditions", ()):
             if each["type"] == "Ready":
                 same = old.get("status") == each["status"] and "lastTransitionTime" in old

@@ -56,7 +56,7 @@ def test_a_rollback_to_pods_that_are_gone_waits_for_them_and_for_its_patience() 
     assert world.serving() == ["B"]
     world.engine = lambda letter: hung() if letter == "B" else ready()
     assert world.settle() == []
-    assert world.wait(40) == ["B: 0 pods", "A: 1 pods", "route A"]
+    assert world.wait(40) == ["B: 0 pods", "A: 0 pods", "A: 1 pods", "route A"]
     assert world.serving() == ["A"]
 
 

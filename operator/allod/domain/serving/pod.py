@@ -72,6 +72,12 @@ def is_lost(pod: Manifest) -> bool:
     return engine is not None and not engine.ready and (engine.started or engine.restarts > 0)
 
 
+def has_started(pod: Manifest) -> bool:
+    """Whether its engine has served since it began."""
+    engine = container(pod, ENGINE)
+    return engine is not None and engine.started
+
+
 def is_placed(pod: Manifest) -> bool:
     """Whether it has a node."""
     return bool(pod.get("spec", {}).get("nodeName"))

@@ -88,6 +88,8 @@ class Position:
     @property
     def most(self) -> int:
         """Pods of two revisions together."""
+        if self.strategy != "Surge":
+            return self.wanted
         return self.wanted + (self.wanted if self.surge is None else self.surge)
 
 
@@ -125,7 +127,7 @@ def _settled(at: Position, home: str) -> Step:
     """At home in the revision that the spec asks for. While it bakes, the pods of the one before it stay."""
     new, before = at.of(home), _kept_for_bake(at, home)
     waits = at.on_standby and not new.failed and new.ready < at.wanted
-    if before is None or (new.short and new.ready):  # the GPUs of the old pods are what the new ones lack
+    if before is None or (new.ready and (new.short or at.strategy != "Surge")):  # the new pods need the GPUs of the old
         return Step({home: _full(at, home)}, home, handoff=waits)
     old = at.of(before)
     if old.ready and not new.ready and not new.failed and at.wanted:
@@ -146,10 +148,15 @@ def _back(at: Position, failed: str, good: str) -> Step:
     old, new = at.of(failed), at.of(good)
     if new.ready >= max(1, min(old.ready, at.wanted)):
         return Step({good: _full(at, good), failed: old.pods}, good)
-    # What still answers, if badly, goes on until the other does, or until the standby has taken over because there are no GPUs for both.
-    crowded = new.short and old.pods > 0
-    stays = old.pods if old.ready and not (crowded and at.on_standby) else 0
-    return Step({good: _full(at, good), failed: stays}, failed, handoff=crowded and at.standby_ready)
+    # What still answers, if badly, goes on until the other does, or until the standby has taken over because there is no room for both.
+    if at.strategy == "Surge":
+        crowded = new.short and old.pods > 0
+        stays = old.pods if old.ready and not (crowded and at.on_standby) else 0
+        return Step({good: _full(at, good), failed: stays}, failed, handoff=crowded and at.standby_ready)
+    if at.strategy == "StandbyHandoff" and old.ready and not at.on_standby:
+        return Step({good: new.pods, failed: old.pods}, failed, handoff=at.standby_ready)
+    room = not old.pods and not old.leaving
+    return Step({good: _full(at, good) if room else new.pods, failed: 0}, failed, handoff=at.on_standby)
 
 
 def _rolling(at: Position, home: str, desired: str) -> Step:
@@ -157,9 +164,7 @@ def _rolling(at: Position, home: str, desired: str) -> Step:
     if new.failed:
         return Step({home: _full(at, home), desired: 0}, home)
     if _worthless(old):
-        if old.leaving and at.strategy != "Surge":
-            return Step({home: 0, desired: 0}, home, handoff=at.on_standby)  # their GPUs are not free yet
-        return Step({home: old.pods, desired: _full(at, desired)}, desired, handoff=at.on_standby and new.ready < at.wanted)
+        return _abandon(at, home, desired)
     if _may_move(at, old, new):
         return Step({home: old.pods, desired: new.pods}, desired)
     if at.strategy == "Recreate":
@@ -167,6 +172,15 @@ def _rolling(at: Position, home: str, desired: str) -> Step:
     if at.strategy == "StandbyHandoff" or (new.short and at.standby_ready):
         return _handoff(at, home, desired)
     return Step({home: _shrunk(at, old, new), desired: _grown(at, old, new)}, home)
+
+
+def _abandon(at: Position, home: str, desired: str) -> Step:
+    """Nothing is lost with the old pods, if there are any; only their GPUs may not be free yet."""
+    old, new = at.of(home), at.of(desired)
+    if at.strategy != "Surge" and (old.pods or old.leaving):
+        return Step({home: 0, desired: 0}, home, handoff=at.on_standby)
+    kept = min(old.pods, at.wanted)
+    return Step({home: kept, desired: _grown(at, old, new)}, desired, handoff=at.on_standby and new.ready < at.wanted)
 
 
 def _handoff(at: Position, home: str, desired: str) -> Step:

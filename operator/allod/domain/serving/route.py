@@ -15,7 +15,7 @@ the likelier cause.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from allod.domain.quantity import duration
@@ -93,17 +93,20 @@ def _from_home(at: Crossroads) -> Route:
 
 
 def _from_standby(at: Crossroads) -> Route:
-    if not at.standby_ready and at.home_ready:
-        return Route("Home")
+    stays = Route("Standby", at.why)
     if not at.home_ready:
-        return Route("Standby", at.why)
-    if at.asked_back:
+        return stays
+    if not at.standby_ready or at.asked_back:
         return Route("Home")
-    if at.why == "Handoff":
-        done = not at.handoff and at.home_ready >= at.home_wanted
-        return Route("Home") if done else Route("Standby", "Handoff")
     if at.home_ready < at.home_wanted:
-        return Route("Standby", at.why)
+        return stays
+    if at.why == "Handoff":
+        return stays if at.handoff else Route("Home")
+    return _recovered(at)
+
+
+def _recovered(at: Crossroads) -> Route:
+    """All of the home is ready again after a failure: whether it may be trusted."""
     if not at.automatic:
         return Route("Standby", at.why, Finding("WaitsForPerson", "health.failover.recovery is Manual"))
     if at.returns_lately >= MOST_RETURNS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from allod.contracts.inspection import Inspection, inspection
@@ -49,8 +49,8 @@ class RevisionFacts:
 
     @property
     def proven(self) -> bool:
-        """It has served: all its pods were ready once, or one of them was in a life before this one."""
-        return self.trial.ready_since is not None or any(pods.is_lost(pod) for pod in self.pods)
+        """It has served: all its pods were ready once, or one of them was in this life."""
+        return self.trial.ready_since is not None or any(pods.has_started(pod) for pod in self.pods)
 
     @property
     def good(self) -> bool:
