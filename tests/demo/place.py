@@ -28,6 +28,13 @@ class Place:
     environment: dict[str, str]
     values: dict[str, str] = field(default_factory=dict)
     model_uri: str = MODEL_URI
+    is_box: bool = False
+    """Its nodes are on this machine, and so are their processes."""
+
+    @property
+    def client_image(self) -> str:
+        """An image with Python that its nodes have: the operator's."""
+        return f"{self.values['image.repository']}:{self.values['image.tag']}"
 
     def run(self, *command: str, stdin: str | None = None) -> str:
         """What the command printed. Raises Unusable with its own words when it fails."""
@@ -54,6 +61,7 @@ def box() -> Place:
             "engines.llamaCpp.image": "allod.test/llama.cpp:dev",
             "engines.vllmCpu.image": "allod.test/vllm-cpu:dev",
         },
+        is_box=True,
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from allod.domain.names import REVISION
 from allod.domain.serving.decide import decide
+from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan
 from unit.domain.simulation import World, companion, crashing, hung, ready, refused, starting
 
@@ -38,6 +39,7 @@ class Watched(World):
         before, up, had, answers = self.route, self.serving(), self.asked(), self.standby_answers()
         given_up = {each["name"] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
         same_spec = self.status.get("observedGeneration") == self.generation
+        wished = self.annotations.get(RETRY) != self.status.get("retried")
         made = super().reconcile()
         has = self.asked()
         if before != self.route and (before in up or (before == STANDBY and answers)) and self.spec["replicas"]:
@@ -46,7 +48,7 @@ class Watched(World):
         assert before in has or before not in had, "a revision was removed before traffic was seen to have left it"
         assert len(has) <= 2, f"more than two revisions have pods: {has}"
         assert sum(has.values()) <= max(sum(had.values()), self.most()), f"more pods than the strategy allows: {had} -> {has}"
-        if same_spec:
+        if same_spec and not wished:
             letters = [self.letters.get(name, "") for name in given_up]
             tried = [letter for letter in letters if has.get(letter, 0) > had.get(letter, 0)]
             assert not tried, "a revision that was given up has pods again"
