@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from demo.place import Place
 
 NAME = "demo-client"
-PROGRAM = (
-    """
+PROGRAM = """
 import http.client, json, sys, time
 body = json.dumps({"model": sys.argv[2], "messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 2})
 while True:
@@ -35,8 +34,6 @@ while True:
     print(json.dumps({"at": began, "took": round(time.time() - began, 3), "who": who}), flush=True)
     time.sleep(max(0.0, 1 - (time.time() - began)))
 """
-    % PATIENCE
-)
 
 
 @dataclass
