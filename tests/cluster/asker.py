@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from box import waiting
 from cluster.space import pod
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ class Asker:
         url = f"http://{model}:8000/v1/models"
         who = f'wget -q -T {PATIENCE} -O - {url} 2>/dev/null | sed -n \'s/.*"id":"\\([^"]*\\)".*/\\1/p\''
         moment = "$(cut -d' ' -f1 /proc/uptime)"
-        loop = f'while true; do at={moment}; name=$({who}); echo "$at ${{name:-lost}}" >> /tmp/told; sleep 0.2; done'
+        loop = f'touch /tmp/told; while true; do at={moment}; name=$({who}); echo "$at ${{name:-lost}}" >> /tmp/told; sleep 0.2; done'
         space.run(pod("asker", loop))
+        waiting.until("the client asks", lambda: "told" in space.inside("asker", "ls /tmp"), seconds=20)
         return cls(space)
 
     def told(self) -> list[tuple[float, str]]:

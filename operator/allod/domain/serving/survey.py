@@ -50,7 +50,7 @@ class RevisionFacts:
     @property
     def proven(self) -> bool:
         """It has served: all its pods were ready once, or one of them was in this life."""
-        return self.trial.ready_since is not None or any(pods.has_started(pod) for pod in self.pods)
+        return self.trial.ready_since is not None or any(pods.has_served(pod) for pod in self.pods)
 
     @property
     def good(self) -> bool:
