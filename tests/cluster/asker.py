@@ -25,10 +25,10 @@ class Asker:
     name: str = "asker"
 
     @classmethod
-    def start(cls, space: Space, model: str) -> Asker:
-        """The first name of the model that answers is told by GET /v1/models, which every engine of ours has."""
-        url = f"http://{model}:8000/v1/models"
-        who = f'wget -q -T {PATIENCE} -O - {url} 2>/dev/null | sed -n \'s/.*"id":"\\([^"]*\\)".*/\\1/p\''
+    def start(cls, space: Space, model: str, standby: str = "small") -> Asker:
+        """GET /v1/models, which every engine of ours has, lists all names of who answers: only the standby has its own."""
+        ask = f"wget -q -T {PATIENCE} -O - http://{model}:8000/v1/models 2>/dev/null"
+        who = f"""{ask} | awk '/"{standby}"/ {{print "{standby}"; next}} /"data"/ {{print "{model}"}}'"""
         moment = "$(cut -d' ' -f1 /proc/uptime)"
         loop = f'touch /tmp/told; while true; do at={moment}; name=$({who}); echo "$at ${{name:-lost}}" >> /tmp/told; sleep 0.2; done'
         space.run(pod("asker", loop))

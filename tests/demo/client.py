@@ -25,7 +25,9 @@ while True:
     try:
         connection = http.client.HTTPConnection(sys.argv[1], 8000, timeout=2)
         connection.request("GET", "/v1/models")
-        who = json.loads(connection.getresponse().read())["data"][0]["id"]
+        listed = json.loads(connection.getresponse().read())["data"]
+        names = {each["id"] for each in listed} | {alias for each in listed for alias in each.get("aliases", ())}
+        who = sys.argv[3] if sys.argv[3] in names else sys.argv[2]
         connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
         answer = json.loads(connection.getresponse().read())
         who = who if "choices" in answer else "lost"
@@ -60,7 +62,7 @@ class Client:
         return None
 
 
-def manifest(image: str, service: str, model: str) -> dict[str, Any]:
+def manifest(image: str, service: str, model: str, standby: str) -> dict[str, Any]:
     """The Pod, as restricted as a model's own."""
     return {
         "apiVersion": "v1",
@@ -75,7 +77,7 @@ def manifest(image: str, service: str, model: str) -> dict[str, Any]:
                 {
                     "name": "client",
                     "image": image,
-                    "command": ["python3", "-c", PROGRAM, service, model],
+                    "command": ["python3", "-c", PROGRAM, service, model, standby],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 }
             ],
@@ -84,10 +86,10 @@ def manifest(image: str, service: str, model: str) -> dict[str, Any]:
 
 
 @contextmanager
-def asking(place: Place, image: str, service: str, model: str) -> Iterator[Client]:
-    """A client that asks for as long as the context lasts."""
+def asking(place: Place, service: str, model: str, standby: str) -> Iterator[Client]:
+    """A client that asks for as long as the context lasts. It knows who answered by the names that GET /v1/models lists."""
     place.kube("delete", "pod", NAME, "--ignore-not-found", "--wait")
-    place.kube("apply", "-f", "-", stdin=json.dumps(manifest(image, service, model)))
+    place.kube("apply", "-f", "-", stdin=json.dumps(manifest(place.client_image, service, model, standby)))
     place.kube("wait", "--for=condition=Ready", f"pod/{NAME}", "--timeout=60s")
     client = Client()
     command = [*place.kubectl, "logs", "--follow", NAME]

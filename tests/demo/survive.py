@@ -28,7 +28,7 @@ def survive(terminal: Terminal, place: Place, uri: str) -> str:
     place.kube("apply", "-f", "-", stdin=EXAMPLE.read_text().replace(uri, place.model_uri))
     place.kube("wait", "--for=condition=StandbyReady", "mdl/chat", "--timeout=120s")
     name = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.servedName}")
-    with asking(place, place.client_image, "chat", name) as client:
+    with asking(place, "chat", name, "chat-small") as client:
         if client.wait_for(name, 30) is None:
             raise Unusable("the client in the cluster got no answer within 30 s: kubectl logs demo-client")
         begun = time.time()

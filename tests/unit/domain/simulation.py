@@ -17,6 +17,7 @@ from allod.domain.conditions import timestamp
 from allod.domain.manifest import Manifest, Ref, ref
 from allod.domain.names import MODEL, REVISION
 from allod.domain.serving import pod as pods
+from allod.domain.serving.beat import Beat
 from allod.domain.serving.decide import decide
 from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from allod.domain.plan import Event, Plan
+    from allod.domain.serving.beat import State
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 DEFAULTS = Defaults(
@@ -108,6 +110,9 @@ class World:
     companion: Companion | None = None
     """The model that `spec.standby` names."""
     moved_lately: int = 0
+    hears: Callable[[str], Beat | None] = field(default=lambda _revision: None)
+    """What the operator's own connection says of the pods of a revision, by its letter; `standby` stands for the companion's."""
+    blind: str = ""
     annotations: dict[str, str] = field(default_factory=dict)
 
     def edit(self, **changes: Any) -> None:
@@ -147,7 +152,15 @@ class World:
             events=self.warnings,
             companion=self.companion,
             moved_lately=self.moved_lately,
+            beats=self._beats(),
+            blind=self.blind,
         )
+
+    def _beats(self) -> dict[str, Beat]:
+        heard = {name: self.hears(self.letter(pod["metadata"]["labels"][REVISION])) for name, pod in self.pods.items()}
+        standbys = self.companion.pods if self.companion else ()
+        heard |= {pod["metadata"]["uid"]: self.hears("standby") for pod in standbys}
+        return {uid: beat for uid, beat in heard.items() if beat}
 
     def reconcile(self) -> Plan:
         """One look and what follows."""
@@ -181,7 +194,8 @@ class World:
         for name, statefulset in wanted.items():
             if name not in self.pods:
                 template = copy.deepcopy(statefulset["spec"]["template"])
-                self.pods[name] = {"metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
+                labels = template["metadata"]["labels"]
+                self.pods[name] = {"metadata": {"name": name, "uid": name, "labels": labels}, "spec": template["spec"]}
         free = self.gpus
         for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
             letter = self.letter(pod["metadata"]["labels"][REVISION])
@@ -273,9 +287,15 @@ class World:
         self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
 
 
+def heard(state: State, message: str, at: datetime, *, before: bool = True) -> Beat:
+    """What our own connection says. `before`: whether it ever heard this pod."""
+    return Beat(state, at, message, heard=before)
+
+
 def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
     """chat-small: a standby that answers for chat, with `up` ready pods."""
-    found = tuple({"metadata": {"name": f"chat-small-5ba11000-{number}"}, "status": ready()} for number in range(up))
+    names = [f"chat-small-5ba11000-{number}" for number in range(up)]
+    found = tuple({"metadata": {"name": name, "uid": name}, "status": ready()} for name in names)
     fields: dict[str, Any] = {"served_names": frozenset({"chat", "chat-small"}), "task": "Generate", "replicas": replicas}
     return Companion(**(fields | {"standby": None, "revision": "5ba11000", "pods": found} | other))
 

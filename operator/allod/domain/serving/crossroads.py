@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from allod.domain.serving import pod as pods
 from allod.domain.serving import wishes
+from allod.domain.serving.evidence import lost
 from allod.domain.serving.route import RETURNS_WINDOW, Crossroads, Why
 from allod.domain.serving.wanted import wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from allod.domain.manifest import Manifest
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.seen import Seen
@@ -30,8 +33,8 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroa
         home_ready=home.ready if home else 0,
         home_wanted=wanted(seen),
         home_proven=bool(home and home.proven),
-        home_silent_for=silent_for(home, now) if home else None,
-        home_ready_for=(_since(home, "True", now) if home else None) or timedelta(),
+        home_silent_for=silent_for(seen, home, now) if home else None,
+        home_ready_for=(_ready_for(seen, home, now) if home else None) or timedelta(),
         standby_ready=bool(found.standby and found.standby.ready),
         after=timedelta(seconds=failover.after.seconds),
         hold=timedelta(seconds=failover.hold_for.seconds),
@@ -42,9 +45,13 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroa
     )
 
 
-def silent_for(home: RevisionFacts, now: datetime) -> timedelta | None:
+def silent_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
     """How long no pod at home has served. None: nobody can tell."""
-    return _since(home, "False", now)
+    return _since([_lost_at(seen, pod) for pod in home.pods], now)
+
+
+def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
+    return _since([_ready_at(seen, pod) for pod in home.pods], now)
 
 
 def _why(seen: Seen) -> Why:
@@ -52,15 +59,28 @@ def _why(seen: Seen) -> Why:
     return "Handoff" if reason == "Handoff" else "Failover"
 
 
-def _since(home: RevisionFacts, status: str, now: datetime) -> timedelta | None:
-    """How long all its pods have said so; None when there are none, or one says otherwise or not since when."""
-    moments = [_moment(pod, status) for pod in home.pods]
-    if not moments or None in moments:
+def _since(moments: Sequence[datetime | None], now: datetime) -> timedelta | None:
+    """Since the last of all; None when there is none, or one is not known."""
+    known = [moment for moment in moments if moment]
+    return now - max(known) if known and len(known) == len(moments) else None
+
+
+def _lost_at(seen: Seen, pod: Manifest) -> datetime | None:
+    """By the kubelet's word or by our own ears, whichever came first."""
+    beat = lost(seen, pod)
+    times = [time for time in (_transition(pod, "False"), beat.since if beat else None) if time]
+    return min(times, default=None)
+
+
+def _ready_at(seen: Seen, pod: Manifest) -> datetime | None:
+    """When both agreed that it serves."""
+    ready, beat = _transition(pod, "True"), seen.beats.get(pod["metadata"].get("uid", ""))
+    if ready is None or lost(seen, pod):
         return None
-    return now - max(moment for moment in moments if moment)
+    return max(ready, beat.since) if beat and beat.state == "Serving" else ready
 
 
-def _moment(pod: Manifest, status: str) -> datetime | None:
+def _transition(pod: Manifest, status: str) -> datetime | None:
     ready = pods.condition(pod, "Ready")
     since = ready.get("lastTransitionTime")
     return datetime.fromisoformat(since) if ready.get("status") == status and since else None

@@ -63,7 +63,7 @@ class Outcome:
     @property
     def silent_for(self) -> timedelta | None:
         """How long no pod at home has served. None: nobody can tell."""
-        return silent_for(self.active, self.now) if self.active else None
+        return silent_for(self.seen, self.active, self.now) if self.active else None
 
     @property
     def failed(self) -> bool:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.beat import Beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ class Seen:
     """By revision hash; only engines that were ready and answered."""
     companion: Companion | None = None
     """The model that `spec.standby` names. None: the spec names none, or there is none of that name."""
+    beats: Mapping[str, Beat] = field(default_factory=dict)
+    """What the operator's own connections say of pods, of the companion's too; by uid."""
+    blind: str = ""
+    """Why silence says nothing at present: most pods fell silent at once. Empty when it does."""
     moved_lately: int = 0
     """Other models that this operator moved to their standbys within the window of its blast radius."""
     events: tuple[Manifest, ...] = ()

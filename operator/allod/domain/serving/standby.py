@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.domain.names import MODEL, REVISION
-from allod.domain.serving import pod as pods
+from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def find(seen: Seen) -> StandbySeen | None:
     if there is None:
         problem = f"there is no ModelDeployment {name} in namespace {seen.model.metadata.namespace}: create it, or correct standby"
         return StandbySeen(name, None, 0, cold=False, problem=Finding("StandbyNotFound", problem))
-    ready = sum(pods.is_ready(pod) for pod in there.pods)
+    ready = sum(serves(seen, pod) for pod in there.pods)
     problem_found = _misfit(seen, name, there) or _not_serving(name, there, ready)
     return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found)
 

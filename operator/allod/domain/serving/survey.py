@@ -12,6 +12,8 @@ from allod.domain.serving import pod as pods
 from allod.domain.serving import standby as standbys
 from allod.domain.serving import trial as trials
 from allod.domain.serving import wishes
+from allod.domain.serving.evidence import finding as heard
+from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
@@ -172,9 +174,9 @@ def _looked(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revis
         now=now,
         before=before,
         asked=asked or 0,
-        ready=sum(pods.is_ready(pod) for pod in staying),
+        ready=sum(serves(seen, pod) for pod in staying),
         whole=(asked or 0) >= wanted_pods(seen),
-        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events)),
+        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events)) or heard(seen, staying),
         home_since=_home_since(seen, revision.hash, now) if revision.hash == found.home and not found.on_standby else None,
         alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
         given_up=None if again else given_up,
@@ -209,7 +211,7 @@ def _home(seen: Seen, known: Sequence[Revision], *, on_standby: bool) -> str | N
     service = standbys.service(seen)
     points_at = [] if on_standby or not service else [(service["spec"].get("selector") or {}).get(REVISION)]
     names = [revision.hash for revision in known]
-    serving = [name for name in names if any(pods.is_ready(pod) for pod in _pods(seen, name))][::-1]
+    serving = [name for name in names if any(serves(seen, pod) for pod in _pods(seen, name))][::-1]
     running = [name for name in names if _statefulset(seen, name)] if on_standby else []
     return next((name for name in [*points_at, seen.status.get("activeRevision"), *serving, *running] if name in names), None)
 
