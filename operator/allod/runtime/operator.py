@@ -13,7 +13,7 @@ from allod.runtime.discovery import Discovery
 from allod.runtime.figures import EngineReader
 from allod.runtime.lease import CLIENT_GO, Lease, Timing, lease_ref
 from allod.runtime.lister import Lister
-from allod.runtime.routing import concerned, model_ref
+from allod.runtime.routing import companions, concerned, model_ref
 from allod.runtime.store import Store, model_label
 from allod.runtime.watches import Watches
 from allod.runtime.workers import RETRIES, Workers
@@ -49,7 +49,7 @@ class Operator:
         self._leads = False
         self._queue: WorkQueue[Ref] = WorkQueue(RETRIES, metrics.waited)
         metrics.depth(lambda: len(self._queue))
-        self._store = Store(self._changed)
+        self._store = Store(self._changed, self._wrote)
         self._discovery = Discovery(kube)
         self._lister = Lister(kube, self._store, self._discovery, namespaces=settings.namespaces, look_at=self._look_at, backoff=RETRIES)
         self._lease = Lease(kube, lease_ref(settings.namespace), settings.pod_name, timing)
@@ -147,6 +147,10 @@ class Operator:
             self._look_at(each)
         if old is not None and new is None:
             self._figures.forget(ref(old))
+
+    def _wrote(self, new: Manifest) -> None:
+        for each in companions(self._store, new):
+            self._look_at(each)
 
     def _engine_answered(self, pod: Manifest) -> None:
         self._look_at(model_ref(pod["metadata"]["namespace"], model_label(pod)))

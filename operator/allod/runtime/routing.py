@@ -31,7 +31,7 @@ def _concerned(world: World, manifest: Manifest) -> Iterator[Ref]:
     if manifest["kind"] == MODELDEPLOYMENTS.kind:
         yield ref(manifest)
         yield from _rivals(world, manifest)
-        yield from _companions(world, manifest)
+        yield from companions(world, manifest)
     elif "involvedObject" in manifest:
         about = manifest["involvedObject"]
         statefulset = world.get(Ref(STATEFULSETS.api_version, STATEFULSETS.kind, about.get("namespace", ""), about.get("name", "")))
@@ -39,16 +39,18 @@ def _concerned(world: World, manifest: Manifest) -> Iterator[Ref]:
             yield from _concerned(world, statefulset)
     elif name := (manifest["metadata"].get("labels") or {}).get(MODEL):
         yield model_ref(namespace, name)
-        if manifest["kind"] in ("Pod", "Service"):
-            yield from _primaries(world, namespace, name)
+        yield from companions(world, manifest)
 
 
-def _companions(world: World, manifest: Manifest) -> Iterator[Ref]:
-    """Those whose standby it is, and its own standby, which may have to wake for it."""
+def companions(world: World, manifest: Manifest) -> Iterator[Ref]:
+    """Other models that decide by this object: those whose standby the model is, and its own standby, which may have to wake for it."""
     meta = manifest["metadata"]
-    yield from _primaries(world, meta["namespace"], meta["name"])
-    if standby := standby_of(manifest):
-        yield model_ref(meta["namespace"], standby)
+    if manifest["kind"] == MODELDEPLOYMENTS.kind:
+        yield from _primaries(world, meta["namespace"], meta["name"])
+        if standby := standby_of(manifest):
+            yield model_ref(meta["namespace"], standby)
+    elif manifest["kind"] in ("Pod", "Service") and (name := (meta.get("labels") or {}).get(MODEL)):
+        yield from _primaries(world, meta["namespace"], name)
 
 
 def _primaries(world: World, namespace: str, standby: str) -> Iterator[Ref]:
