@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from allod.adapters.resources import OPTIONAL
 from allod.domain.serving.seen import Defaults
 from allod.reconcile.modeldeployment import ModelDeployments
-from allod.runtime.routing import concerned, model_ref
+from allod.reconcile.observe import Senses
+from allod.runtime.routing import companions, concerned, model_ref
 from allod.runtime.store import Store
 from support.cluster import FakeCluster
 from support.nodes import Nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.beat import Beat
     from allod.domain.serving.seen import EngineFigures
 
 NAMESPACE = "ai"
@@ -32,6 +34,21 @@ ROUNDS = 60
 """Enough for any rollout; one that needs more does not come to rest."""
 
 
+class Ears:
+    """Hears of pods what a test says: reconcile.world.Ears."""
+
+    def __init__(self) -> None:
+        self.beats: dict[str, Beat] = {}
+        """By the pod's name."""
+
+    def of(self, seen: Iterable[Manifest]) -> Mapping[str, Beat]:
+        names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in seen}
+        return {uid: self.beats[name] for uid, name in names.items() if name in self.beats}
+
+    def blind(self) -> str:
+        return ""
+
+
 class Drive:
     """One namespace, its nodes and an operator."""
 
@@ -40,18 +57,24 @@ class Drive:
         self.nodes = Nodes(self.cluster)
         self.now = datetime(2026, 11, 20, tzinfo=UTC)
         self.figures: dict[str, EngineFigures] = {}
+        self.ears = Ears()
         self._due: set[Ref] = set()
-        self._store = Store(self._changed)
+        self._store = Store(self._changed, self._wrote)
         self.cluster.watch(lambda how, manifest: self._store.drop(manifest) if how == "DELETED" else self._store.put(manifest))
         self.restart()
 
     def restart(self) -> None:
         """The operator's memory is lost; the cluster is not."""
-        self._store = Store(self._changed)
+        self._store = Store(self._changed, self._wrote)
         for each in self.cluster.objects.values():
             self._store.put(each)
         self._models = ModelDeployments(
-            self.cluster, self._store, self, defaults=DEFAULTS, apis=self._apis, clock=lambda: self.now, identity="allod-0"
+            self.cluster,
+            Senses(self._store, self, self.ears),
+            defaults=DEFAULTS,
+            apis=self._apis,
+            clock=lambda: self.now,
+            identity="allod-0",
         )
 
     def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
@@ -96,6 +119,9 @@ class Drive:
 
     def _apis(self) -> frozenset[str]:
         return frozenset(f"{each.api_version}/{each.kind}" for each in OPTIONAL if (each.api_version, each.kind) in self.cluster.kinds)
+
+    def _wrote(self, new: Manifest) -> None:
+        self._due |= set(companions(self._store, new))
 
     def _changed(self, old: Manifest | None, new: Manifest | None) -> None:
         self._due |= concerned(self._store, old, new)

@@ -11,7 +11,7 @@ from allod.adapters.errors import Invalid
 from allod.domain.serving.decide import decide
 from allod.reconcile.apply import Apply, NameTaken
 from allod.reconcile.moves import Moves
-from allod.reconcile.observe import observe
+from allod.reconcile.observe import Senses, observe
 from allod.reconcile.refusal import refused, sentence
 from allod.reconcile.world import Outcome
 from allod.render.serving.plan import plan
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from allod.adapters.kube import Kube
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.seen import Defaults
-    from allod.reconcile.world import Figures, World
 
 REFUSED_AGAIN = timedelta(minutes=1)
 """What was refused may be allowed later without any event for us: a quota is raised, a right is granted, a name gets free."""
@@ -35,8 +34,7 @@ class ModelDeployments:
     def __init__(
         self,
         kube: Kube,
-        world: World,
-        figures: Figures,
+        senses: Senses,
         *,
         defaults: Defaults,
         apis: Callable[[], frozenset[str]],
@@ -44,21 +42,20 @@ class ModelDeployments:
         identity: str,
     ) -> None:
         """`apis()` gives the optional APIs that the cluster serves now, `clock()` the time in UTC."""
-        self._world, self._figures, self._defaults, self._apis, self._clock = world, figures, defaults, apis, clock
-        self._apply = Apply(kube, world, identity)
+        self._senses, self._defaults, self._apis, self._clock = senses, defaults, apis, clock
+        self._apply = Apply(kube, senses.world, identity)
         self._moves = Moves()
 
     async def reconcile(self, key: Ref) -> Outcome:
         """One look at one model, and at most one step. ApiErrors other than Invalid are the caller's to retry."""
-        model = self._world.get(key)
+        model = self._senses.world.get(key)
         # The children of a deleted model go by their owner references.
         if model is None or "deletionTimestamp" in model["metadata"]:
             return Outcome()
         now = self._clock()
         try:
             seen = observe(
-                self._world,
-                self._figures,
+                self._senses,
                 model,
                 defaults=self._defaults,
                 apis=self._apis(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.adapters.resources import MODELDEPLOYMENTS
@@ -15,18 +16,28 @@ if TYPE_CHECKING:
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Defaults
-    from allod.reconcile.world import Figures, World
+    from allod.reconcile.world import Ears, Figures, World
 
 
-def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0) -> Seen:
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """Where a look at a model looks."""
+
+    world: World
+    figures: Figures
+    ears: Ears
+
+
+def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0) -> Seen:
     """Everything that a decision about this ModelDeployment may use.
 
     Raises pydantic's ValidationError when the object cannot be understood: it was stored under another version of the CRD.
     """
-    uid = model["metadata"]["uid"]
+    world, uid = senses.world, model["metadata"]["uid"]
     children = tuple(each for each in world.owned(uid) if each["kind"] != "Pod")
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
     pods = tuple(_pods(world, model, {each["metadata"]["uid"] for each in statefulsets}))
+    companion = _companion(world, model)
     return Seen(
         # Without its status: what an older operator wrote there must not make the object unreadable.
         model=ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"}),
@@ -36,8 +47,10 @@ def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaul
         defaults=defaults,
         neighbours=tuple(_neighbours(world, model)),
         apis=apis,
-        figures=figures.of(pods),
-        companion=_companion(world, model),
+        figures=senses.figures.of(pods),
+        beats=senses.ears.of((*pods, *(companion.pods if companion else ()))),
+        blind=senses.ears.blind(),
+        companion=companion,
         moved_lately=moved_lately,
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )

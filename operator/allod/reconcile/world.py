@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
     from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.beat import Beat
     from allod.domain.serving.seen import EngineFigures
 
 
@@ -37,6 +38,16 @@ class Figures(Protocol):
 
     def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
         """By revision hash, of ready pods that have answered. Those that were never asked will be, in the background."""
+
+
+class Ears(Protocol):
+    """What is heard of pods on the operator's own connections."""
+
+    def of(self, seen: Iterable[Manifest]) -> Mapping[str, Beat]:
+        """By uid, of pods whose engine runs now. Those that are new are listened to from now on."""
+
+    def blind(self) -> str:
+        """Why silence says nothing at present: most pods fell silent at once. Empty when it does."""
 
 
 @dataclass(frozen=True, slots=True)

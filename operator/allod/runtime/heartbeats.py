@@ -13,6 +13,7 @@ from allod.domain.manifest import Ref, ref
 from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.serving import pod as pods
 from allod.domain.serving.beat import STATES
+from allod.domain.serving.evidence import blindness
 from allod.domain.serving.listening import BLINK, TICK
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class Heartbeats:
     def count(self, state: State) -> int:
         """How many pods are in a state."""
         return sum(each.heartbeat.beat.state == state for each in self._kept.values())
+
+    def blind(self) -> str:
+        """Why silence says nothing at present. Empty when it does."""
+        return blindness((str(each.pod["spec"].get("nodeName", "")), each.heartbeat.beat) for each in self._kept.values())
 
     def forget(self, target: Ref) -> None:
         """The pod is gone."""

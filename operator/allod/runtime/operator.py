@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from allod.domain.manifest import ref
 from allod.reconcile.modeldeployment import ModelDeployments
+from allod.reconcile.observe import Senses
 from allod.runtime.discovery import Discovery
 from allod.runtime.figures import EngineReader
+from allod.runtime.heartbeats import Heartbeats
 from allod.runtime.lease import CLIENT_GO, Lease, Timing, lease_ref
 from allod.runtime.lister import Lister
 from allod.runtime.routing import companions, concerned, model_ref
@@ -54,10 +56,10 @@ class Operator:
         self._lister = Lister(kube, self._store, self._discovery, namespaces=settings.namespaces, look_at=self._look_at, backoff=RETRIES)
         self._lease = Lease(kube, lease_ref(settings.namespace), settings.pod_name, timing)
         self._figures = EngineReader(pages, self._store.get, self._engine_answered)
+        self._heartbeats = Heartbeats(self._store.get, self._heard_of, metrics)
         self._models = ModelDeployments(
             kube,
-            self._store,
-            self._figures,
+            Senses(self._store, self._figures, self._heartbeats),
             defaults=settings.defaults,
             apis=lambda: self._discovery.apis,
             clock=lambda: datetime.now(UTC),
@@ -98,6 +100,7 @@ class Operator:
                 group.create_task(self._workers.run())
             for _ in range(READERS):
                 group.create_task(self._figures.run())
+            group.create_task(self._heartbeats.run())
 
     async def _reconcile(self, key: Ref) -> Outcome:
         try:
@@ -147,9 +150,16 @@ class Operator:
             self._look_at(each)
         if old is not None and new is None:
             self._figures.forget(ref(old))
+            self._heartbeats.forget(ref(old))
 
     def _wrote(self, new: Manifest) -> None:
         for each in companions(self._store, new):
+            self._look_at(each)
+
+    def _heard_of(self, pod: Manifest) -> None:
+        """The operator's own connection to a pod says something new."""
+        self._look_at(model_ref(pod["metadata"]["namespace"], model_label(pod)))
+        for each in companions(self._store, pod):
             self._look_at(each)
 
     def _engine_answered(self, pod: Manifest) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from allod.domain.quantity import count
 from allod.domain.serving import pod as pods
 from allod.domain.serving.finding import Finding
 
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
 LOST = frozenset({"Faulty", "Gone"})
 SILENT = frozenset({"Silent", "Unreachable"})
 REASONS = {"Faulty": "EngineHung", "Gone": "EngineGone", "Silent": "NoHeartbeat", "Unreachable": "NoHeartbeat"}
+
+
+FEW = 3
+"""Pods that must be silent at least before it can be the operator's own network: below it a node with two pods would pass for one."""
+
+
+def blindness(heard: Iterable[tuple[str, Beat]]) -> str:
+    """Why silence says nothing, from (node, beat) of every pod that is listened to; empty when it does.
+
+    More than half of them silent, on more than one node: models do not fail like that, the way to them does.
+    """
+    known = [(node, beat.state) for node, beat in heard if beat.heard]
+    silent = [node for node, state in known if state in SILENT]
+    nodes = len(set(silent))
+    if len(silent) < FEW or nodes < 2 or 2 * len(silent) <= len(known):  # noqa: PLR2004  # more than one; more than half
+        return ""
+    return f"{len(silent)} of {len(known)} pods on {count(nodes, 'node')} are silent at once: the way to them is likelier gone than they"
 
 
 def serves(seen: Seen, pod: Manifest) -> bool:

@@ -87,10 +87,10 @@ class Outcome:
 
     @property
     def trouble(self) -> Finding | None:
-        """The one thing that a person should know first: a refusal, what is wrong with what is wanted, then with what serves."""
-        if self.refused:
-            return self.refused
+        """The one thing that a person should know first: a refusal, traffic that waits, what is wrong with what is wanted, then serves."""
+        if self.refused or self.route.waits:
+            return self.refused or self.route.waits
         for facts in (self.desired, self.active):
             if facts and facts.finding and (self.wanted or facts.failed):
                 return facts.finding
-        return self.route.waits
+        return None
