@@ -39,11 +39,10 @@ class Ears:
 
     def __init__(self) -> None:
         self.beats: dict[str, Beat] = {}
-        """By the pod's name."""
+        """By the pod's uid."""
 
     def of(self, seen: Iterable[Manifest]) -> Mapping[str, Beat]:
-        names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in seen}
-        return {uid: self.beats[name] for uid, name in names.items() if name in self.beats}
+        return {pod["metadata"]["uid"]: self.beats[pod["metadata"]["uid"]] for pod in seen if pod["metadata"]["uid"] in self.beats}
 
     def blind(self) -> str:
         return ""

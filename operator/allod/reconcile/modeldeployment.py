@@ -67,6 +67,7 @@ class ModelDeployments:
         try:
             changed = await self._apply.children(model, steps.objects)
             changed |= await self._apply.deletes(steps.delete)
+            changed |= await self._apply.fence(steps.fence)
         except Invalid as problem:
             reason = "NameTaken" if isinstance(problem, NameTaken) else "Refused"
             return await self._refuse(model, reason, str(problem), now)

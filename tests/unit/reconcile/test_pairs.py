@@ -34,7 +34,7 @@ def lose(drive: Drive, model: str) -> None:
     """Its pods say that they hang, as our own connections hear it."""
     for pod in drive.cluster.of_kind("Pod"):
         if pod["metadata"]["labels"]["allod.dev/model"] == model:
-            drive.ears.beats[pod["metadata"]["name"]] = Beat("Faulty", drive.now, "no engine step for 3.0 s with 1 request in flight")
+            drive.ears.beats[pod["metadata"]["uid"]] = Beat("Faulty", drive.now, "no engine step for 3.0 s with 1 request in flight")
 
 
 async def test_one_write_moves_the_service_to_the_standbys_pods_and_one_moves_it_back(drive: Drive) -> None:
@@ -51,6 +51,20 @@ async def test_one_write_moves_the_service_to_the_standbys_pods_and_one_moves_it
     drive.ears.beats.clear()
     await drive.settle()
     assert selector(drive) == home
+
+
+async def test_a_pod_that_hangs_is_ended_after_traffic_has_left_it_and_not_before(drive: Drive) -> None:
+    await pair(drive)
+    lose(drive, "chat")
+    await drive.reconcile("chat")
+    assert not [target for verb, target in drive.cluster.writes if (verb, target.kind) == ("delete", "Pod")], "before the switch was seen"
+    before = {pod["metadata"]["uid"] for pod in drive.cluster.of_kind("Pod")}
+    await drive.reconcile("chat")
+    ended = [target.name for verb, target in drive.cluster.writes if (verb, target.kind) == ("delete", "Pod")]
+    assert len(ended) == 2
+    drive.ears.beats.clear()
+    await drive.settle()
+    assert len({pod["metadata"]["uid"] for pod in drive.cluster.of_kind("Pod")} - before) == 2
 
 
 async def test_the_service_follows_the_standby_to_its_next_revision(drive: Drive) -> None:

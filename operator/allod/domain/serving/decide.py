@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from allod.domain.serving import story
 from allod.domain.serving.crossroads import crossroads
 from allod.domain.serving.decision import Away, Decision
+from allod.domain.serving.fence import fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import refusal
 from allod.domain.serving.rollout import Position, Step, next_step
@@ -43,14 +44,16 @@ def decide(seen: Seen, now: datetime) -> Decision:
         route = next_route(crossroads(seen, found, step, now))
     outcome = Outcome(seen, found, step, route, None if suspended else refused, now)
     steps = story.steps(outcome)
+    fence = () if suspended else fenced(seen, found, route)
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
         home=step.home,
         away=_away(seen, found, route),
+        fence=fence,
         hands_off=suspended,
         status=status(outcome, steps),
-        events=story.events(outcome, steps),
+        events=(*story.events(outcome, steps), *told(seen, fence)),
         requeue_after=_look_again(found, route, now),
     )
 

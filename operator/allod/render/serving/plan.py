@@ -35,6 +35,7 @@ def plan(seen: Seen, decision: Decision) -> Plan:
     return Plan(
         objects=objects,
         delete=_obsolete(seen, objects),
+        fence=decision.fence,
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
