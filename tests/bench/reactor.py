@@ -1,7 +1,7 @@
 """The least that could be done about a dead pod, as a limit for what the operator does: one kept connection and one PATCH.
 
-`python -m bench.reactor POD_ADDRESS API PKI SERVICE_PATH SELECTOR`: asks GET /health each 0.25 s with a time-out of 0.5 s. Closed or refused
-is looked at again at once; refused twice, or two time-outs, and it patches the Service's selector and ends.
+`python -m bench.reactor POD_ADDRESS API PKI SERVICE_PATH SELECTOR`: asks GET /health each 0.25 s with a time-out of 0.5 s. Closed or
+refused is looked at again at once; refused twice, or two time-outs, and it patches the Service's selector and ends.
 """
 
 from __future__ import annotations
