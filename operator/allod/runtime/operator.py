@@ -11,6 +11,7 @@ from allod.domain.manifest import ref
 from allod.reconcile.modeldeployment import ModelDeployments
 from allod.runtime.discovery import Discovery
 from allod.runtime.figures import EngineReader
+from allod.runtime.heartbeats import Heartbeats
 from allod.runtime.lease import CLIENT_GO, Lease, Timing, lease_ref
 from allod.runtime.lister import Lister
 from allod.runtime.routing import concerned, model_ref
@@ -54,6 +55,7 @@ class Operator:
         self._lister = Lister(kube, self._store, self._discovery, namespaces=settings.namespaces, look_at=self._look_at, backoff=RETRIES)
         self._lease = Lease(kube, lease_ref(settings.namespace), settings.pod_name, timing)
         self._figures = EngineReader(pages, self._store.get, self._engine_answered)
+        self._heartbeats = Heartbeats(self._store.get, self._engine_answered, metrics)
         self._models = ModelDeployments(
             kube,
             self._store,
@@ -98,6 +100,7 @@ class Operator:
                 group.create_task(self._workers.run())
             for _ in range(READERS):
                 group.create_task(self._figures.run())
+            group.create_task(self._heartbeats.run(), name="heartbeats")
 
     async def _reconcile(self, key: Ref) -> Outcome:
         try:
@@ -147,6 +150,7 @@ class Operator:
             self._look_at(each)
         if old is not None and new is None:
             self._figures.forget(ref(old))
+            self._heartbeats.forget(ref(old))
 
     def _engine_answered(self, pod: Manifest) -> None:
         self._look_at(model_ref(pod["metadata"]["namespace"], model_label(pod)))
