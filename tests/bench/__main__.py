@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from bench import box, failover, operator, watchdog
+from bench import box, failover, heartbeats, operator, watchdog
 from bench.publication import publish
 
-BENCHES = {"box": box.figures, "failover": failover.figures, "operator": operator.figures, "watchdog": watchdog.figures}
+BENCHES = {
+    "box": box.figures,
+    "failover": failover.figures,
+    "heartbeats": heartbeats.figures,
+    "operator": operator.figures,
+    "watchdog": watchdog.figures,
+}
 
 
 def main() -> None:

@@ -214,12 +214,18 @@ class Heartbeat:
         self._connection = None
         found = self._answers.end() if problem is None else []
         if not found:
-            self._after(self._listening.closed("closed" if problem is None else "reset"))
+            self._after(self._broken(problem))
             return
         try:
             self._take(found)
         except Foreign as foreign:
             self._foreign(foreign)
+
+    def _broken(self, problem: Exception | None) -> float:
+        if problem is None or isinstance(problem, OSError):
+            return self._listening.closed("closed" if problem is None else "reset")
+        # asyncio ends a connection whose protocol raised: a bug of ours is no evidence against a pod.
+        return self._listening.unable(f"{type(problem).__name__}: {problem}")
 
     def _foreign(self, what: Foreign) -> None:
         self._part()

@@ -56,11 +56,11 @@ class Heartbeats:
     """What engines say, heard on kept connections. `of` keeps one for each pod that it is asked about."""
 
     def __init__(
-        self, pod: Callable[[Ref], Manifest | None], changed: Callable[[Manifest], None], metrics: Metrics, observer: Observer | None = None
+        self, pod: Callable[[Ref], Manifest | None], changed: Callable[[Manifest], None], metrics: Metrics, *, port: int = HTTP_PORT
     ) -> None:
-        """`pod` finds a pod as it is now; `changed(pod)` is told when a pod's state changes, not at each beat."""
-        self._pod, self._changed, self._metrics = pod, changed, metrics
-        self._observer = observer or Observer()
+        """`pod` finds a pod as it is now; `changed(pod)` is told when a pod's state or fault changes, not at each beat."""
+        self._pod, self._changed, self._metrics, self._port = pod, changed, metrics, port
+        self._observer = Observer()
         self._kept: dict[Ref, Kept] = {}
         metrics.heartbeat_states(STATES, self.count)
 
@@ -68,7 +68,7 @@ class Heartbeats:
         """By uid, of pods of ours whose engine runs now. A pod that is new here is Unknown, and listened to from now on."""
         found: dict[str, Beat] = {}
         for each in seen:
-            if (life := _life(each)) is not None:
+            if (life := _life(each, self._port)) is not None:
                 found[life.uid] = self._of(each, life).heartbeat.beat
         return found
 
@@ -113,7 +113,7 @@ class Heartbeats:
         """Pods that are gone, or run no engine that we know: an own delete of a pod is no news to anybody."""
         for target, kept in tuple(self._kept.items()):
             now = self._pod(target)
-            if now is not kept.pod and (now is None or _life(now) != kept.life):
+            if now is not kept.pod and (now is None or _life(now, self._port) != kept.life):
                 self.forget(target)
 
     def _of(self, pod: Manifest, life: Life) -> Kept:
@@ -135,14 +135,14 @@ class Heartbeats:
         return kept
 
 
-def _life(pod: Manifest) -> Life | None:
+def _life(pod: Manifest, port: int) -> Life | None:
     """None: not one of ours, or its engine does not run, or it is not known how to listen to it."""
     meta, status = pod["metadata"], pod.get("status") or {}
     labels, address, engine = meta.get("labels") or {}, status.get("podIP"), pods.container(pod, pods.ENGINE)
     if engine is None or not engine.running or not address or MODEL not in labels or REVISION not in labels:
         return None
     page = PAGES.get(_probed(pod))
-    return Life(meta["uid"], engine.restarts, Target(address, HTTP_PORT, page)) if page else None
+    return Life(meta["uid"], engine.restarts, Target(address, port, page)) if page else None
 
 
 def _probed(pod: Manifest) -> str:

@@ -100,7 +100,7 @@ class Operator:
                 group.create_task(self._workers.run())
             for _ in range(READERS):
                 group.create_task(self._figures.run())
-            group.create_task(self._heartbeats.run())
+            group.create_task(self._heartbeats.run(), name="heartbeats")
 
     async def _reconcile(self, key: Ref) -> Outcome:
         try:

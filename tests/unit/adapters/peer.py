@@ -99,6 +99,11 @@ class Peer:
             each.cancel()
         await asyncio.gather(*self._talking, return_exceptions=True)
 
+    @property
+    def talking(self) -> int:
+        """Connections that are open."""
+        return len(self._talking)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._talk(reader, writer))
         self._talking.add(task)

@@ -7,19 +7,21 @@ import contextlib
 import resource
 import socket
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from allod.adapters.answers import LONGEST
-from allod.adapters.verdicts import POLLED
+from allod.adapters.verdicts import POLLED, PUSHED
 from allod.domain.serving.listening import CONNECT, SILENCE
 from unit.adapters.peer import END, HEAD, answers, chunk, ear, free_port, line, page, peer, sends, well
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
 
+    from allod.adapters.verdicts import Verdict
     from allod.domain.serving.beat import State
     from unit.adapters.peer import Conversation
 
@@ -174,6 +176,30 @@ async def test_that_we_cannot_look_says_nothing_about_the_pod() -> None:
             async with ear("127.0.0.1", server.port, proven=True) as listens:
                 await asyncio.sleep(0.6)
         assert (listens.states, listens.heartbeat.beat.message) == (["Unknown"], "cannot look: [Errno 24] Too many open files")
+
+
+async def test_a_bug_of_ours_says_nothing_about_the_pod() -> None:
+    def says(_status: int, _line: bytes) -> Verdict:
+        raise ZeroDivisionError("our own")
+
+    async with peer(well) as server, ear("127.0.0.1", server.port, replace(PUSHED, says=says), proven=True) as listens:
+        await asyncio.sleep(0.6)
+    assert (listens.states, listens.heartbeat.beat.message) == (["Unknown"], "cannot look: ZeroDivisionError: our own")
+
+
+async def test_it_can_be_ended_at_any_moment() -> None:
+    async with peer(well) as server, ear("127.0.0.1", server.port) as listens:
+        for turns in range(12):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            listens.heartbeat.close()
+            listens.heartbeat.look()
+        listens.heartbeat.close()
+        await asyncio.sleep(0.3)
+        assert server.talking == 0
+        listens.heartbeat.look()
+        await asyncio.sleep(0.3)
+        assert (server.talking, listens.heartbeat.beat.state) == (1, "Serving")
 
 
 async def test_a_pushed_fault_and_its_end_are_known_at_once() -> None:
