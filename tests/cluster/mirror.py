@@ -65,7 +65,8 @@ class Mirror:
                 "image": operator.IMAGE_NAME,
                 "command": [*files, f"--port={port}"],
                 "ports": [{"containerPort": port}],
-                "readinessProbe": {"httpGet": {"path": "/", "port": port, "scheme": "HTTPS"}, "periodSeconds": 1},
+                # Not for readiness: while engines start on the same two cores an answer may take seconds.
+                "startupProbe": {"httpGet": {"path": "/", "port": port, "scheme": "HTTPS"}, "periodSeconds": 1, "failureThreshold": 60},
                 **each,
             }
             for name, port in (("https", HTTPS), ("other", OTHER))

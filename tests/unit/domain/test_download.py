@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from allod.domain.serving.findings import RevisionSeen, first_finding
-from unit.domain.simulation import START
+from unit.domain.simulation import START, World, starting
 
+Spec = dict[str, Any]
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 COMMIT = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
 HUB = "https://hub.example.com"
@@ -47,8 +48,12 @@ OSError: We couldn't connect to '{HUB}' to load the files, and couldn't find the
 Check your internet connection or see how to run the library in offline mode at \
 'https://huggingface.co/docs/transformers/installation#offline-mode'.
 """
-MIRROR = {"name": "HF_ENDPOINT", "value": HUB}
-TOKEN = {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
+MIRROR: Spec = {"engine": {"env": [{"name": "SSL_CERT_FILE", "value": "/etc/ca.crt"}, {"name": "HF_ENDPOINT", "value": HUB}]}}
+TOKEN: Spec = {"model": {"secretRef": {"name": "hub"}}}
+UNAVAILABLE = (
+    f"the engine cannot download from {HUB}: its name, port 443 (the only one that the model's NetworkPolicy opens), its certificate, "
+    "or its answers; kubectl logs smol-5b21aa0c-0 -c engine --previous says which"
+)
 NOT_ACCEPTED = f"{HUB} does not accept the token in Secret hub: put a valid one into it"
 
 
@@ -58,7 +63,7 @@ class Case:
     words: str
     reason: str
     says: str
-    env: tuple[dict[str, Any], ...] = (MIRROR, TOKEN)
+    spec: Spec = field(default_factory=lambda: MIRROR | TOKEN)
 
     def __str__(self) -> str:
         return self.name
@@ -78,7 +83,7 @@ CASES = [
         "ModelNotFound",
         f"{HUB} has no repository {MODEL}, or does not show it to who has no token: correct model.uri, or name a Secret with a token in "
         "model.secretRef",
-        (MIRROR,),
+        MIRROR,
     ),
     Case(
         "a repository that Hugging Face itself does not have",
@@ -86,7 +91,7 @@ CASES = [
         "ModelNotFound",
         f"https://huggingface.co has no repository {MODEL}, or does not show it to who has no token: correct model.uri, or name a Secret "
         "with a token in model.secretRef",
-        (),
+        {},
     ),
     Case(
         "a commit that the repository does not have",
@@ -106,7 +111,7 @@ CASES = [
         BAD_TOKEN,
         "ModelAccessRefused",
         f"{HUB} wants a token: name a Secret with a token in model.secretRef",
-        (MIRROR,),
+        MIRROR,
     ),
     Case(
         "a gated repository",
@@ -115,30 +120,38 @@ CASES = [
         f"{HUB} does not show {MODEL} to the owner of the token in Secret hub: ask for access there",
     ),
     Case(
+        "a mirror whose address carries a password",
+        NO_REVISION,
+        "ModelNotFound",
+        f"{MODEL} has no revision {COMMIT} on {HUB}: correct model.revision",
+        {"engine": {"env": [{"name": "HF_ENDPOINT", "value": "https://robot:secret@hub.example.com"}]}},
+    ),
+    Case(
+        "the same, from the engine's own words",
+        NO_ANSWER.replace("https://", "https://robot:secret@"),
+        "HubUnavailable",
+        UNAVAILABLE,
+    ),
+    Case(
         "a mirror that cannot be reached",
         NO_ANSWER,
         "HubUnavailable",
-        f"the engine cannot download from {HUB}: its name, port 443 (the only one that the model's NetworkPolicy opens), its certificate, "
-        "or its answers; kubectl logs smol-5b21aa0c-0 -c engine --previous says which",
+        UNAVAILABLE,
     ),
 ]
 
 
-def seen(words: str, env: tuple[dict[str, Any], ...] = (MIRROR, TOKEN), restarts: int = 0, *, ready: bool = False) -> RevisionSeen:
+def seen(words: str, spec: Spec | None = None, restarts: int = 0, *, ready: bool = False) -> RevisionSeen:
     """The revision whose only engine ended with these words after the end of a traceback."""
     ended = {"exitCode": 1, "reason": "Error", "message": f"{TRACEBACK}{words}"}
     engine = {"name": "engine", "restartCount": restarts, "ready": ready, "state": {"running": {}}, "lastState": {"terminated": ended}}
-    pod = {
-        "metadata": {"name": "smol-5b21aa0c-0"},
-        "spec": {"containers": [{"name": "engine", "image": "registry.test/vllm:v9", "env": [{"name": "HOME", "value": "/cache"}, *env]}]},
-        "status": {"containerStatuses": [engine]},
-    }
-    return RevisionSeen(START, wanted=1, pods=(pod,))
+    pod = {"metadata": {"name": "smol-5b21aa0c-0"}, "spec": {"containers": []}, "status": {"containerStatuses": [engine]}}
+    return RevisionSeen(START, wanted=1, pods=(pod,), spec=spec or {})
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_why_a_model_was_not_downloaded_is_said_at_its_first_end(case: Case) -> None:
-    found = first_finding(seen(case.words, case.env))
+    found = first_finding(seen(case.words, case.spec))
     assert found is not None
     assert (found.reason, found.gives_up) == (case.reason, "Never")
     assert found.message == case.says
@@ -161,3 +174,14 @@ def test_an_engine_whose_requests_fail_to_download_something_is_no_model_that_is
     found = first_finding(seen(words, restarts=3))
     assert found is not None
     assert found.reason == "CrashLoop"
+
+
+def test_a_models_own_spec_says_which_hub_and_which_secret() -> None:
+    """The store keeps no env of pods, so neither may this need it."""
+    failed = {"name": "engine", "state": {"terminated": {"exitCode": 1, "message": BAD_TOKEN}}}
+    world = World(engine=lambda _: starting() | {"containerStatuses": [failed]})
+    world.spec["model"] = {"uri": f"hf://{MODEL}", "secretRef": {"name": "hub"}}
+    world.spec["engine"]["env"] = [{"name": "HF_ENDPOINT", "value": HUB}]
+    world.settle()
+    assert world.condition("ModelAvailable") == ("False", "ModelAccessRefused", NOT_ACCEPTED)
+    assert world.condition("Ready") == ("False", "ModelAccessRefused", NOT_ACCEPTED)

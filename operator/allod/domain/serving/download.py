@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from allod.domain.serving import pod as pods
 from allod.domain.serving.finding import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from allod.domain.manifest import Manifest
     from allod.domain.serving.findings import RevisionSeen
 
@@ -26,6 +28,7 @@ NO_REPOSITORY = re.compile(r"(\S+) is not a local folder and is not a valid mode
 NO_REVISION = re.compile(r"(\S+) is not a valid git identifier .+ Check the model page at\s+'https://huggingface\.co/([^']+)'")
 BAD_TOKEN = re.compile(r"There was a specific connection error when trying to load \S+:\s+Client error '401 Unauthorized'")
 GATED = re.compile(r"You are trying to access a gated repo\.\s+Make sure to have access to it at https://huggingface\.co/(\S+)\.\s")
+LOGIN = re.compile(r"//[^/@\s']*@")
 NO_ANSWER = re.compile(r"We couldn't connect to '([^']+)' to load the files")
 
 
@@ -100,14 +103,21 @@ def not_downloaded(seen: RevisionSeen) -> Finding | None:
     All of these may pass, as a mirror fills and tokens are renewed: told at once, given up only like a crash loop.
     """
     for pod, container in seen.engines():
-        last = _last(pod, container.ended.get("message", ""))
+        last = _last(pod, container.ended.get("message", ""), seen.spec)
         found = next((found for read in READINGS if (found := read(last))), None)
         if found:
             return replace(found, gives_up="WhenAnotherServes") if container.restarts >= pods.RESTARTS else found
     return None
 
 
-def _last(pod: Manifest, printed: str) -> Last:
-    hub = pods.variable(pod, "HF_ENDPOINT").get("value") or HUB
-    token = pods.variable(pod, "HF_TOKEN").get("valueFrom") or {}
-    return Last(pods.name(pod), "\n".join(pods.lines(printed)), hub, (token.get("secretKeyRef") or {}).get("name", ""))
+def _last(pod: Manifest, printed: str, spec: Mapping[str, Any]) -> Last:
+    env = spec.get("engine", {}).get("env") or []
+    mirror = next((variable.get("value") for variable in env if variable["name"] == "HF_ENDPOINT"), None)
+    secret = (spec.get("model", {}).get("secretRef") or {}).get("name", "")
+    words = "\n".join(pods.lines(printed))
+    return Last(pods.name(pod), _open(words), _open(mirror or HUB), secret)
+
+
+def _open(text: str) -> str:
+    """Without the name and the password that an address may carry."""
+    return LOGIN.sub("//", text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,7 +20,7 @@ from allod.domain.serving.finding import Finding
 from allod.domain.serving.pod import ENGINE, INSPECT, Container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from allod.domain.manifest import Manifest
 
@@ -53,6 +53,8 @@ class RevisionSeen:
     """All its pods have been ready at one time: it can start, whatever happens to it now."""
     events: tuple[Manifest, ...] = ()
     """Warnings about its StatefulSet."""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """What its pods were made of, as the user wrote it: pods are kept without their env and args."""
 
     def containers(self) -> Iterator[tuple[Manifest, Container]]:
         """Every container of every pod."""

@@ -129,13 +129,6 @@ def startup_limit(pod: Manifest) -> float | None:
     return float(probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)) if probe else None
 
 
-def variable(pod: Manifest, wanted: str) -> Mapping[str, Any]:
-    """An environment variable of its engine, as the pod has it: `{"name": ..., "value": ...}`. Empty: it has none of that name."""
-    parts = pod.get("spec", {}).get("containers") or []
-    listed = next((part.get("env") or [] for part in parts if part["name"] == ENGINE), [])
-    return next((found for found in listed if found["name"] == wanted), {})
-
-
 def seconds_between(start: str | None, end: str | None) -> float:
     """0 when one of them is not known."""
     if not start or not end:

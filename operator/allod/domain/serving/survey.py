@@ -111,7 +111,7 @@ def _facts(seen: Seen, revision: Revision, wanted: str, now: datetime) -> Revisi
     good_since = before.get("goodSince") or (timestamp(now) if asked and ready >= asked else None)
     events = tuple(event for event in seen.events if _about(event) == name)
     given_up = _given_up_before(before) if revision.hash != wanted or _same_generation(seen) else None
-    finding = given_up or first_finding(RevisionSeen(now, asked or 0, staying, good_since is not None, events))
+    finding = given_up or first_finding(RevisionSeen(now, asked or 0, staying, good_since is not None, events, revision.snapshot))
     return RevisionFacts(revision, asked, staying, len(mine) - len(staying), good_since, finding, given_up is not None)
 
 
