@@ -40,21 +40,39 @@ CLIENTS = {
 
 def make(folder: Path, *, server_addresses: Sequence[str] = (), nodes: Mapping[str, str] | None = None) -> None:
     """Writes NAME.crt and NAME.key for the authority, the API server, each client and each node (name: address); sa.key and sa.pub."""
-    machine.require_programs({"openssl": "openssl"}, "Making certificates")
-    folder.mkdir(parents=True, exist_ok=True)
-    # The system's openssl.cnf adds extensions of its own to `req -x509`: an empty one does not.
-    (folder / "openssl.cnf").write_text("[req]\ndistinguished_name = none\n[none]\n")
-    authority = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign", "subjectKeyIdentifier=hash")
-    _certificate(folder, "ca", "/CN=box-ca", authority)
+    authority(folder, "/CN=box-ca")
     leaves = {name: (subject, "") for name, subject in CLIENTS.items()}
     leaves["apiserver"] = ("/CN=kube-apiserver", ",".join((*SERVER_NAMES, *(f"IP:{address}" for address in server_addresses))))
     for name, address in (nodes or {}).items():
         leaves[name] = (f"/O=system:nodes/CN=system:node:{name}", f"DNS:{name},IP:{address}")
     with ThreadPoolExecutor() as pool:
-        made = [pool.submit(_leaf, folder, name, subject, names) for name, (subject, names) in leaves.items()]
+        made = [pool.submit(leaf, folder, name, subject, names) for name, (subject, names) in leaves.items()]
         made.append(pool.submit(_service_account_keys, folder))
         for one in made:
             one.result()
+
+
+def authority(folder: Path, subject: str) -> None:
+    """Writes ca.crt and ca.key, by which `leaf` signs."""
+    machine.require_programs({"openssl": "openssl"}, "Making certificates")
+    folder.mkdir(parents=True, exist_ok=True)
+    # The system's openssl.cnf adds extensions of its own to `req -x509`: an empty one does not.
+    (folder / "openssl.cnf").write_text("[req]\ndistinguished_name = none\n[none]\n")
+    extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign", "subjectKeyIdentifier=hash")
+    _certificate(folder, "ca", subject, extensions)
+
+
+def leaf(folder: Path, name: str, subject: str, names: str) -> None:
+    """Writes NAME.crt and NAME.key for a client or a server, whose names are `DNS:hub,IP:10.0.0.1`."""
+    extensions = [
+        "basicConstraints=critical,CA:FALSE",
+        "keyUsage=critical,digitalSignature",
+        "extendedKeyUsage=serverAuth,clientAuth",
+        "subjectKeyIdentifier=hash",
+        "authorityKeyIdentifier=keyid",
+        *([f"subjectAltName={names}"] if names else []),
+    ]
+    _certificate(folder, name, subject, extensions, "-CA", "ca.crt", "-CAkey", "ca.key")
 
 
 def kubeconfig(path: Path, *, pki: Path, user: str, server: str) -> Path:
@@ -74,18 +92,6 @@ def kubeconfig(path: Path, *, pki: Path, user: str, server: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(json.dumps(config, indent=1))
     return path
-
-
-def _leaf(folder: Path, name: str, subject: str, names: str) -> None:
-    extensions = [
-        "basicConstraints=critical,CA:FALSE",
-        "keyUsage=critical,digitalSignature",
-        "extendedKeyUsage=serverAuth,clientAuth",
-        "subjectKeyIdentifier=hash",
-        "authorityKeyIdentifier=keyid",
-        *([f"subjectAltName={names}"] if names else []),
-    ]
-    _certificate(folder, name, subject, extensions, "-CA", "ca.crt", "-CAkey", "ca.key")
 
 
 def _certificate(folder: Path, name: str, subject: str, extensions: Sequence[str], *issuer: str) -> None:

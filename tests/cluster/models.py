@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from cluster.space import Space
 
 Manifest = dict[str, Any]
+FOLDER = "/var/lib/models/smollm2"
+"""Where the tests of vLLM put the same model as safetensors on their node."""
+HANG = 5
+"""Seconds, of its health.hangTimeout."""
 GGUF = "oci://allod.test/model/smollm2:gguf/model.gguf"
 
 
@@ -28,6 +32,36 @@ def chat(name: str = "chat", **spec: Any) -> Manifest:
             "resources": {"cpu": "100m", "memory": "512Mi"},
             "health": {"drainTimeout": "1s"},  # llama.cpp drains by waiting: what is to be seen here is not that
             "rollout": {"bake": "0s"},
+            **spec,
+        },
+    }
+
+
+def smol(node: str, **spec: Any) -> dict[str, Any]:
+    """The small model on vLLM for CPUs."""
+    return {
+        "apiVersion": "allod.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "smol"},
+        "spec": {
+            "model": {"uri": f"file://{FOLDER}"},
+            "engine": {
+                "type": "vLLM",
+                "image": "allod.test/vllm-cpu:dev",
+                "dtype": "float32",
+                "maxModelLen": 1024,
+                "args": {"enforce-eager": "true"},
+                "env": [
+                    {"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"},
+                    {"name": "OMP_NUM_THREADS", "value": "1"},
+                    # With several ranks vLLM compiles a small function whatever --enforce-eager says; our CPU image has no compiler.
+                    {"name": "TORCHDYNAMO_DISABLE", "value": "1"},
+                    {"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"},
+                ],
+            },
+            "resources": {"cpu": "500m", "memory": "8Gi"},
+            "health": {"hangTimeout": f"{HANG}s", "startupTimeout": "10m", "drainTimeout": "2s"},
+            "scheduling": {"nodeSelector": {"kubernetes.io/hostname": node}},
             **spec,
         },
     }

@@ -9,6 +9,7 @@ import pytest
 from box.image import model, vllm
 from box.progress import Progress
 from cluster.conftest import _busybox, box, release, space
+from cluster.models import FOLDER
 
 if TYPE_CHECKING:
     from box import Box
@@ -18,8 +19,6 @@ __all__ = ["_busybox", "box", "release", "space"]
 
 NODE = "node1"
 """The one node that gets vLLM's image: an import takes half a minute and 4 GB of disk."""
-MODELS = "/var/lib/models/smollm2"
-"""Where the model's folder lies on that node."""
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +28,7 @@ def vllm_node(box: Box, release: Release) -> str:  # noqa: ARG001  the operator 
     model.SAFETENSORS_FOLDER.build(Progress())
     node = box.node(NODE)
     node.load(vllm.IMAGE.path)
-    node.space.run("mkdir", "-p", MODELS)
-    node.space.run("cp", "-rL", f"{model.SAFETENSORS_FOLDER.path}/.", MODELS)
-    node.space.run("chmod", "-R", "a+rX", MODELS)
+    node.space.run("mkdir", "-p", FOLDER)
+    node.space.run("cp", "-rL", f"{model.SAFETENSORS_FOLDER.path}/.", FOLDER)
+    node.space.run("chmod", "-R", "a+rX", FOLDER)
     return node.name

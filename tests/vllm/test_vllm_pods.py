@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from box import containers, waiting
-from cluster.models import Model, client
+from cluster.models import HANG, Model, client, smol
 
 if TYPE_CHECKING:
     from box import Box
@@ -15,37 +15,6 @@ if TYPE_CHECKING:
 
 START = 300
 """Seconds: 66 were measured on two idle cores; three ranks on loaded ones take several times that."""
-HANG = 5
-
-
-def smol(node: str, **spec: Any) -> dict[str, Any]:
-    """The small model on vLLM for CPUs."""
-    return {
-        "apiVersion": "allod.dev/v1alpha1",
-        "kind": "ModelDeployment",
-        "metadata": {"name": "smol"},
-        "spec": {
-            "model": {"uri": "file:///var/lib/models/smollm2"},
-            "engine": {
-                "type": "vLLM",
-                "image": "allod.test/vllm-cpu:dev",
-                "dtype": "float32",
-                "maxModelLen": 1024,
-                "args": {"enforce-eager": "true"},
-                "env": [
-                    {"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"},
-                    {"name": "OMP_NUM_THREADS", "value": "1"},
-                    # With several ranks vLLM compiles a small function whatever --enforce-eager says; our CPU image has no compiler.
-                    {"name": "TORCHDYNAMO_DISABLE", "value": "1"},
-                    {"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"},
-                ],
-            },
-            "resources": {"cpu": "500m", "memory": "8Gi"},
-            "health": {"hangTimeout": f"{HANG}s", "startupTimeout": "10m", "drainTimeout": "2s"},
-            "scheduling": {"nodeSelector": {"kubernetes.io/hostname": node}},
-            **spec,
-        },
-    }
 
 
 def test_a_hung_worker_leaves_the_endpoints_while_vllm_itself_says_that_all_is_well(space: Space, box: Box, vllm_node: str) -> None:

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import re
 
+import yaml
+
+from allod.api.admission import violations
 from support.helm import CHART, MINIMAL, ROOT, Helm
+from tutorial.page import File, steps
 
 PAGE = (ROOT / "docs" / "install.md").read_text()
 
@@ -52,3 +56,9 @@ def test_the_page_names_only_values_that_exist() -> None:
 def test_the_images_that_the_page_tells_to_mirror_are_those_of_the_chart() -> None:
     mirrored = re.findall(r"image: registry\.example\.com/(\S+)", PAGE)
     assert mirrored == [image.partition("/")[2] for image in re.findall(r"image: (\S+/\S+)", (CHART / "values.yaml").read_text())]
+
+
+def test_the_models_on_the_page_are_taken_as_they_stand_there() -> None:
+    models = [yaml.safe_load(step.text) for step in steps(PAGE) if isinstance(step, File)]
+    assert models
+    assert [violation for model in models for violation in violations(model)] == []

@@ -33,5 +33,8 @@ CONCERNS = {
     "ModelUnreadable": "ModelAvailable",
     "ModelImagePull": "ModelAvailable",
     "ClaimNotFound": "ModelAvailable",
+    "ModelNotFound": "ModelAvailable",
+    "ModelAccessRefused": "ModelAvailable",
+    "HubUnavailable": "ModelAvailable",
 }
 """Which condition a reason answers, beside Ready and Degraded."""

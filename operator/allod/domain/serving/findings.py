@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from allod.contracts.inspection import inspection
 from allod.domain.quantity import count, duration
 from allod.domain.serving import pod as pods
+from allod.domain.serving.download import not_downloaded
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.pod import ENGINE, INSPECT, Container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from allod.domain.manifest import Manifest
 
@@ -27,8 +28,6 @@ NO_IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError", "InvalidImageName"}
 )
 NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-RESTARTS = 3
-"""Of an engine before it counts as unable to start: a minute and a half with kubelet's growing pauses."""
 UNKNOWN_FLAG = re.compile(r"(?:unrecognized arguments|invalid argument): (.+)")
 """argparse's words in vLLM, llama.cpp's own."""
 NO_ROOM = re.compile(
@@ -54,6 +53,8 @@ class RevisionSeen:
     """All its pods have been ready at one time: it can start, whatever happens to it now."""
     events: tuple[Manifest, ...] = ()
     """Warnings about its StatefulSet."""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """What its pods were made of, as the user wrote it: pods are kept without their env and args."""
 
     def containers(self) -> Iterator[tuple[Manifest, Container]]:
         """Every container of every pod."""
@@ -153,7 +154,7 @@ def unknown_flag(seen: RevisionSeen) -> Finding | None:
 def out_of_memory(seen: RevisionSeen) -> Finding | None:
     """The kernel ended a container that took more than its limit, again and again."""
     for pod, container in seen.containers():
-        if container.ended.get("reason") == "OOMKilled" and container.restarts >= RESTARTS and not container.ready:
+        if container.ended.get("reason") == "OOMKilled" and container.restarts >= pods.RESTARTS and not container.ready:
             limit = "more memory than resources.memory"
             times = count(container.restarts, "time")
             return Finding("OutOfMemory", f"{pods.name(pod)}: {container.name} took {limit} and was killed {times}", "WhenAnotherServes")
@@ -163,7 +164,7 @@ def out_of_memory(seen: RevisionSeen) -> Finding | None:
 def crash_loop(seen: RevisionSeen) -> Finding | None:
     """The engine, or a container beside it, ends again and again."""
     for pod, container in seen.containers():
-        if container.restarts < RESTARTS or container.ready or _slow(container, pod, good=seen.good):
+        if container.restarts < pods.RESTARTS or container.ready or _slow(container, pod, good=seen.good):
             continue
         words = container.last_words or f"exit code {container.ended.get('exitCode', 'unknown')}, without a word"
         reason = "DoesNotFit" if NO_ROOM.search(container.ended.get("message", "")) else "CrashLoop"
@@ -194,6 +195,7 @@ FINDINGS: tuple[Check, ...] = (
     no_container,
     not_prepared,
     unknown_flag,
+    not_downloaded,
     out_of_memory,
     crash_loop,
     startup_too_slow,

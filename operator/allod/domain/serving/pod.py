@@ -21,6 +21,8 @@ LOG_PREFIX = re.compile(r"^\(\w+ pid=\d+\) |^(ERROR|WARNING|INFO) \d\d-\d\d \d\d
 """vLLM 0.32 begins every line of a worker with the first, every line of its log with the second."""
 TELLING = re.compile(r"(\b\w*(Error|Exception)\b|\berror\b): ", re.IGNORECASE)
 LONGEST_WORDS = 300
+RESTARTS = 3
+"""Of an engine before it counts as unable to start: a minute and a half with kubelet's growing pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +149,15 @@ def seconds_between(start: str | None, end: str | None) -> float:
 
 def last_words(text: str) -> str:
     """Kubelet keeps the end of a failed container's log as its message: the last line that names an error, else the last line."""
-    lines = [bare for line in text.splitlines() if (bare := _bare(line))]
-    telling = [line for line in lines if TELLING.search(line)]
-    words = (telling or lines or [""])[-1]
+    said = lines(text)
+    telling = [line for line in said if TELLING.search(line)]
+    words = (telling or said or [""])[-1]
     return words if len(words) <= LONGEST_WORDS else f"{words[: LONGEST_WORDS - 3]}..."
+
+
+def lines(text: str) -> list[str]:
+    """What was printed, without what vLLM puts before each line, and without empty ones."""
+    return [bare for line in text.splitlines() if (bare := _bare(line))]
 
 
 def _bare(line: str) -> str:

@@ -176,7 +176,7 @@ def _looked(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revis
         asked=asked or 0,
         ready=sum(serves(seen, pod) for pod in staying),
         whole=(asked or 0) >= wanted_pods(seen),
-        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events)) or heard(seen, staying),
+        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events, revision.snapshot)) or heard(seen, staying),
         home_since=_home_since(seen, revision.hash, now) if revision.hash == found.home and not found.on_standby else None,
         alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
         given_up=None if again else given_up,

@@ -1,0 +1,123 @@
+"""Why an engine could not download its model, told from its last words: nobody but the engine talks to the hub.
+
+Measured with vLLM 0.32, huggingface_hub 2.4 and transformers 5.19 against a mirror that refuses, November 2026. Kubelet keeps the last
+2 KiB of what the engine printed. What a hub says on purpose (no such repository, no such revision, not with this token) stands there. For
+everything else the same words do: no name, no connection, a certificate that is not trusted, 404 of a server that is no hub, a bare 403,
+5xx. Their cause is printed 7 KB earlier.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from allod.domain.serving import pod as pods
+from allod.domain.serving.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.findings import RevisionSeen
+
+HUB = "https://huggingface.co"
+"""Where the engine asks unless HF_ENDPOINT names a mirror. Its words speak of this one even then."""
+NO_REPOSITORY = re.compile(r"(\S+) is not a local folder and is not a valid model identifier listed on")
+"""Of a repository that is not there, and of one that is private for who asks: hubs do not tell these apart."""
+NO_REVISION = re.compile(r"(\S+) is not a valid git identifier .+ Check the model page at\s+'https://huggingface\.co/([^']+)'")
+BAD_TOKEN = re.compile(r"There was a specific connection error when trying to load \S+:\s+Client error '401 Unauthorized'")
+GATED = re.compile(r"You are trying to access a gated repo\.\s+Make sure to have access to it at https://huggingface\.co/(\S+)\.\s")
+LOGIN = re.compile(r"//[^/@\s']*@")
+NO_ANSWER = re.compile(r"We couldn't connect to '([^']+)' to load the files")
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What an engine said before it ended, and as whom it had asked."""
+
+    pod: str
+    words: str
+    hub: str
+    secret: str
+    """Its token comes from it; empty: it has none."""
+
+    @property
+    def reader(self) -> str:
+        """As whom, within a sentence."""
+        return f"the owner of the token in Secret {self.secret}" if self.secret else "who has no token"
+
+    @property
+    def remedy(self) -> str:
+        """What gives the right to read."""
+        return "ask for access there" if self.secret else "name a Secret with a token in model.secretRef"
+
+
+def no_repository(last: Last) -> Finding | None:
+    """The hub has no such repository, or hides it."""
+    found = NO_REPOSITORY.search(last.words)
+    if not found:
+        return None
+    hidden = f"does not show it to {last.reader}: correct model.uri, or {last.remedy}"
+    return Finding("ModelNotFound", f"{last.hub} has no repository {found[1]}, or {hidden}")
+
+
+def no_revision(last: Last) -> Finding | None:
+    """The repository has no such branch, tag or commit."""
+    found = NO_REVISION.search(last.words)
+    return Finding("ModelNotFound", f"{found[2]} has no revision {found[1]} on {last.hub}: correct model.revision") if found else None
+
+
+def bad_token(last: Last) -> Finding | None:
+    """The hub does not know the token: it is mistyped, revoked or expired."""
+    if not BAD_TOKEN.search(last.words):
+        return None
+    wrong = (
+        f"does not accept the token in Secret {last.secret}: put a valid one into it" if last.secret else f"wants a token: {last.remedy}"
+    )
+    return Finding("ModelAccessRefused", f"{last.hub} {wrong}")
+
+
+def gated(last: Last) -> Finding | None:
+    """The hub knows who asks, and does not let them read."""
+    found = GATED.search(last.words)
+    return Finding("ModelAccessRefused", f"{last.hub} does not show {found[1]} to {last.reader}: {last.remedy}") if found else None
+
+
+def no_answer(last: Last) -> Finding | None:
+    """The hub cannot be reached, or what answers is no hub."""
+    found = NO_ANSWER.search(last.words)
+    if not found:
+        return None
+    causes = "its name, port 443 (the only one that the model's NetworkPolicy opens), its certificate, or its answers"
+    look = f"kubectl logs {last.pod} -c engine --previous says which"
+    return Finding("HubUnavailable", f"the engine cannot download from {found[1]}: {causes}; {look}")
+
+
+READINGS = (no_repository, no_revision, bad_token, gated, no_answer)
+
+
+def not_downloaded(seen: RevisionSeen) -> Finding | None:
+    """The hub from which the engine downloads its model refuses it, does not have it, or does not answer.
+
+    All of these may pass, as a mirror fills and tokens are renewed: told at once, given up only like a crash loop.
+    """
+    for pod, container in seen.engines():
+        last = _last(pod, container.ended.get("message", ""), seen.spec)
+        found = next((found for read in READINGS if (found := read(last))), None)
+        if found:
+            return replace(found, gives_up="WhenAnotherServes") if container.restarts >= pods.RESTARTS else found
+    return None
+
+
+def _last(pod: Manifest, printed: str, spec: Mapping[str, Any]) -> Last:
+    env = spec.get("engine", {}).get("env") or []
+    mirror = next((variable.get("value") for variable in env if variable["name"] == "HF_ENDPOINT"), None)
+    secret = (spec.get("model", {}).get("secretRef") or {}).get("name", "")
+    words = "\n".join(pods.lines(printed))
+    return Last(pods.name(pod), _open(words), _open(mirror or HUB), secret)
+
+
+def _open(text: str) -> str:
+    """Without the name and the password that an address may carry."""
+    return LOGIN.sub("//", text)

@@ -1,0 +1,187 @@
+"""What vLLM 0.32 printed last against a mirror that refuses (tests/support/hub.py), and what a person is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from allod.domain.serving.findings import RevisionSeen, first_finding
+from unit.domain.simulation import START, World, starting
+
+Spec = dict[str, Any]
+MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+COMMIT = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
+HUB = "https://hub.example.com"
+TRACEBACK = """\
+  File "/usr/local/lib/python3.13/dist-packages/transformers/utils/hub.py", line 370, in cached_file
+    file = cached_files(path_or_repo_id=path_or_repo_id, filenames=[filename], **kwargs)
+  File "/usr/local/lib/python3.13/dist-packages/transformers/utils/hub.py", line 630, in cached_files
+"""
+NO_REPOSITORY = f"""\
+OSError: {MODEL} is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'
+If this is a private repository, make sure to pass a token having permission to this repo either by logging in with `hf auth login` or by \
+passing `token=<your_token>`
+"""
+NO_REVISION = f"""\
+OSError: {COMMIT} is not a valid git identifier (branch name, tag name or commit id) that exists for this model name. Check the model \
+page at 'https://huggingface.co/{MODEL}' for available revisions.
+"""
+BAD_TOKEN = f"""\
+OSError: There was a specific connection error when trying to load {MODEL}:
+Client error '401 Unauthorized' for url '{HUB}/{MODEL}/resolve/{COMMIT}/config.json'
+For more information check: https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/401
+
+Invalid credentials in Authorization header
+"""
+GATED = f"""\
+OSError: You are trying to access a gated repo.
+Make sure to have access to it at https://huggingface.co/{MODEL}.
+403 Client Error.
+
+Cannot access gated repo for url {HUB}/{MODEL}/resolve/{COMMIT}/config.json.
+Access to model {MODEL} is restricted.
+"""
+NO_ANSWER = f"""\
+OSError: We couldn't connect to '{HUB}' to load the files, and couldn't find them in the cached files.
+Check your internet connection or see how to run the library in offline mode at \
+'https://huggingface.co/docs/transformers/installation#offline-mode'.
+"""
+MIRROR: Spec = {"engine": {"env": [{"name": "SSL_CERT_FILE", "value": "/etc/ca.crt"}, {"name": "HF_ENDPOINT", "value": HUB}]}}
+TOKEN: Spec = {"model": {"secretRef": {"name": "hub"}}}
+UNAVAILABLE = (
+    f"the engine cannot download from {HUB}: its name, port 443 (the only one that the model's NetworkPolicy opens), its certificate, "
+    "or its answers; kubectl logs smol-5b21aa0c-0 -c engine --previous says which"
+)
+NOT_ACCEPTED = f"{HUB} does not accept the token in Secret hub: put a valid one into it"
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    words: str
+    reason: str
+    says: str
+    spec: Spec = field(default_factory=lambda: MIRROR | TOKEN)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CASES = [
+    Case(
+        "a repository that is not there, or private for the token's owner",
+        NO_REPOSITORY,
+        "ModelNotFound",
+        f"{HUB} has no repository {MODEL}, or does not show it to the owner of the token in Secret hub: correct model.uri, or ask for "
+        "access there",
+    ),
+    Case(
+        "a private repository without a token",
+        NO_REPOSITORY,
+        "ModelNotFound",
+        f"{HUB} has no repository {MODEL}, or does not show it to who has no token: correct model.uri, or name a Secret with a token in "
+        "model.secretRef",
+        MIRROR,
+    ),
+    Case(
+        "a repository that Hugging Face itself does not have",
+        NO_REPOSITORY,
+        "ModelNotFound",
+        f"https://huggingface.co has no repository {MODEL}, or does not show it to who has no token: correct model.uri, or name a Secret "
+        "with a token in model.secretRef",
+        {},
+    ),
+    Case(
+        "a commit that the repository does not have",
+        NO_REVISION,
+        "ModelNotFound",
+        f"{MODEL} has no revision {COMMIT} on {HUB}: correct model.revision",
+    ),
+    Case("a token that the hub does not know", BAD_TOKEN, "ModelAccessRefused", NOT_ACCEPTED),
+    Case(
+        "the same in another process of vLLM, which names itself on each line",
+        "\n".join(f"(APIServer pid=1) {line}" for line in BAD_TOKEN.splitlines()),
+        "ModelAccessRefused",
+        NOT_ACCEPTED,
+    ),
+    Case(
+        "a hub that wants a token and says so by 401",
+        BAD_TOKEN,
+        "ModelAccessRefused",
+        f"{HUB} wants a token: name a Secret with a token in model.secretRef",
+        MIRROR,
+    ),
+    Case(
+        "a gated repository",
+        GATED,
+        "ModelAccessRefused",
+        f"{HUB} does not show {MODEL} to the owner of the token in Secret hub: ask for access there",
+    ),
+    Case(
+        "a mirror whose address carries a password",
+        NO_REVISION,
+        "ModelNotFound",
+        f"{MODEL} has no revision {COMMIT} on {HUB}: correct model.revision",
+        {"engine": {"env": [{"name": "HF_ENDPOINT", "value": "https://robot:secret@hub.example.com"}]}},
+    ),
+    Case(
+        "the same, from the engine's own words",
+        NO_ANSWER.replace("https://", "https://robot:secret@"),
+        "HubUnavailable",
+        UNAVAILABLE,
+    ),
+    Case(
+        "a mirror that cannot be reached",
+        NO_ANSWER,
+        "HubUnavailable",
+        UNAVAILABLE,
+    ),
+]
+
+
+def seen(words: str, spec: Spec | None = None, restarts: int = 0, *, ready: bool = False) -> RevisionSeen:
+    """The revision whose only engine ended with these words after the end of a traceback."""
+    ended = {"exitCode": 1, "reason": "Error", "message": f"{TRACEBACK}{words}"}
+    engine = {"name": "engine", "restartCount": restarts, "ready": ready, "state": {"running": {}}, "lastState": {"terminated": ended}}
+    pod = {"metadata": {"name": "smol-5b21aa0c-0"}, "spec": {"containers": []}, "status": {"containerStatuses": [engine]}}
+    return RevisionSeen(START, wanted=1, pods=(pod,), spec=spec or {})
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_why_a_model_was_not_downloaded_is_said_at_its_first_end(case: Case) -> None:
+    found = first_finding(seen(case.words, case.spec))
+    assert found is not None
+    assert (found.reason, found.gives_up) == (case.reason, "Never")
+    assert found.message == case.says
+
+
+@pytest.mark.parametrize("words", [NO_REPOSITORY, NO_REVISION, BAD_TOKEN, GATED, NO_ANSWER])
+def test_it_is_given_up_for_another_revision_only_after_as_many_ends_as_a_crash_loop(words: str) -> None:
+    assert [found.gives_up for restarts in (2, 3) if (found := first_finding(seen(words, restarts=restarts)))] == [
+        "Never",
+        "WhenAnotherServes",
+    ]
+
+
+def test_an_engine_that_serves_after_all_has_downloaded_its_model() -> None:
+    assert first_finding(seen(NO_ANSWER, ready=True)) is None
+
+
+def test_an_engine_whose_requests_fail_to_download_something_is_no_model_that_is_refused() -> None:
+    words = "httpx2.HTTPStatusError: Client error '401 Unauthorized' for url 'https://pictures.example.com/cat.png'\n"
+    found = first_finding(seen(words, restarts=3))
+    assert found is not None
+    assert found.reason == "CrashLoop"
+
+
+def test_a_models_own_spec_says_which_hub_and_which_secret() -> None:
+    """The store keeps no env of pods, so neither may this need it."""
+    failed = {"name": "engine", "state": {"terminated": {"exitCode": 1, "message": BAD_TOKEN}}}
+    world = World(engine=lambda _: starting() | {"containerStatuses": [failed]})
+    world.spec["model"] = {"uri": f"hf://{MODEL}", "secretRef": {"name": "hub"}}
+    world.spec["engine"]["env"] = [{"name": "HF_ENDPOINT", "value": HUB}]
+    world.settle()
+    assert world.condition("ModelAvailable") == ("False", "ModelAccessRefused", NOT_ACCEPTED)
+    assert world.condition("Ready") == ("False", "ModelAccessRefused", NOT_ACCEPTED)
