@@ -51,7 +51,7 @@ def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> None
     if back is None:
         raise Unusable("traffic did not come back within 3 minutes: kubectl describe mdl chat")
     cause = next((step["cause"] for step in _history(place) if step["action"] == "Recovered"), "ready again")
-    _say(terminal, back, f"chat answers again: restarted by its kubelet, {cause}")
+    _say(terminal, back, f"chat answers again from a new pod: {cause}")
 
 
 def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
