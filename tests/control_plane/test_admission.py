@@ -12,6 +12,7 @@ from admission.case import VLLM, named, vllm
 from admission.engine_cases import ENGINE_CASES
 from admission.plane import MODELS, install
 from admission.shape_cases import SHAPE_CASES
+from admission.slo_cases import SLO_CASES
 from admission.spec_cases import SPEC_CASES
 from allod.api.admission import violations
 from box.api import Refused
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from admission.shape_cases import ShapeCase
     from box.controlplane import ControlPlane
 
-CASES = SPEC_CASES + ENGINE_CASES
+CASES = SPEC_CASES + ENGINE_CASES + SLO_CASES
 TRY = "dryRun=All&fieldValidation=Strict"
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").rglob("*.yaml"))
 

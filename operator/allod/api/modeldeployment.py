@@ -10,9 +10,11 @@ from allod.api import modeldeploymentrules as refuse
 from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
 from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
 from allod.api.engine import Engine
-from allod.api.markers import ListSet, SchemaDefault
+from allod.api.markers import ListMap, ListSet, SchemaDefault
 from allod.api.modeldeploymentstatus import ModelDeploymentStatus
 from allod.api.modeluri import ModelUri
+from allod.api.slo import Slo
+from allod.api.slorules import SPEC as SLOS
 from allod.api.values import Cpu, Duration, Memory
 
 ServedName = Annotated[str, Field(min_length=1, max_length=128), refuse.SERVED_NAME]
@@ -95,6 +97,9 @@ class Health(ApiModel):
     no more requests and is restarted."""
     drain_timeout: Annotated[Duration, refuse.between("drain-timeout", "health.drainTimeout", "0s", "1h")] = Duration("45s")
     """How long requests in flight may take to finish when a pod has to go."""
+    slos: Annotated[tuple[Slo, ...], Field(max_length=16), ListMap()] = ()
+    """What clients may expect of each revision. Without one, errors and latencies of a revision are not looked at. They make no new
+    revision."""
 
 
 class Scheduling(ApiModel):
@@ -148,7 +153,8 @@ class ModelDeploymentSpec(ApiModel):
     replicas: Annotated[int, Field(ge=0, le=1000), SchemaDefault()] = 1
     """Pods that serve the model. 0 frees its GPUs and keeps everything else."""
     health: Health = Health()
-    """How patient the operator is. Each value sets probes, grace periods and the engine's own time-outs together."""
+    """How patient the operator is, and what clients may expect. Each time-out sets probes, grace periods and the engine's own time-outs
+    together."""
     scheduling: Scheduling = Scheduling()
     """Where and when the pods run."""
     monitoring: Monitoring = Monitoring()
@@ -162,7 +168,7 @@ class ModelDeploymentSpec(ApiModel):
     """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
     reporting. To free the GPUs set replicas to 0."""
 
-    rules = refuse.SPEC
+    rules = (*refuse.SPEC, *SLOS)
 
 
 class ModelDeployment(ApiModel):

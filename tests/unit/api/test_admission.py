@@ -7,6 +7,7 @@ import pytest
 from admission.case import vllm
 from admission.engine_cases import ENGINE_CASES
 from admission.shape_cases import SHAPE_CASES
+from admission.slo_cases import SLO_CASES
 from admission.spec_cases import SPEC_CASES
 from allod.api.admission import violations
 from allod.api.conformity import Violation
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from admission.case import Case
     from admission.shape_cases import ShapeCase
 
-CASES = SPEC_CASES + ENGINE_CASES
+CASES = SPEC_CASES + ENGINE_CASES + SLO_CASES
 
 
 def rule_names(schema: Schema) -> Iterator[str]:

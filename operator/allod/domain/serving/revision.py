@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend"})
 """Fields of the spec that no pod is made of. A later field that changes no pod belongs here: else setting it restarts the model."""
+NOT_THE_PROBES = frozenset({"slos"})
+"""The same below `health`."""
 
 HASH_LENGTH = 8
 SHOWN_CHANGES = 4
@@ -54,7 +56,13 @@ def digest(document: Any) -> str:
 
 def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     """What the pods need of a spec."""
-    return {field: value for field, value in spec.document().items() if field not in NOT_THE_PODS}
+    document = spec.document()
+    written = document.get("health") or {}
+    health = {field: value for field, value in written.items() if field not in NOT_THE_PROBES}
+    # To write health.slos alone is no change of the pods: what is left is as if nobody had written health.
+    without = NOT_THE_PODS if health or not written else NOT_THE_PODS | {"health"}
+    taken = {field: value for field, value in document.items() if field not in without}
+    return taken | ({"health": health} if health else {})
 
 
 def hash_of(taken: Mapping[str, Any]) -> str:
