@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +65,7 @@ class Seen:
     """Optional API groups that this cluster serves now, as `group/version/Kind`: monitoring.coreos.com/v1/PodMonitor, ..."""
     figures: Mapping[str, EngineFigures] = field(default_factory=dict)
     """By revision hash; only engines that were ready and answered."""
+    windows: Mapping[str, Mapping[str, Window]] = field(default_factory=dict)
+    """By revision hash, then by the name of the SLO in `health.slos`; only revisions with pods that were asked."""
     events: tuple[Manifest, ...] = ()
     """Warning events about the StatefulSets of this model (a refused pod never becomes a pod: quota, policy, admission)."""
