@@ -16,8 +16,10 @@ from support.nodes import Nodes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.seen import EngineFigures
+    from allod.domain.serving.windows import Window
 
 NAMESPACE = "ai"
 DEFAULTS = Defaults(vllm_image="vllm:1", vllm_cpu_image="vllm-cpu:1", llamacpp_image="llama:1", inspect_image="allod:1")
@@ -31,6 +33,19 @@ ROUNDS = 60
 """Enough for any rollout; one that needs more does not come to rest."""
 
 
+class Windows:
+    """What engines counted: reconcile.world.Windows. Nothing of pods that nobody spoke of."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, Window]] = {}
+        self.asked: list[tuple[int, tuple[str, ...]]] = []
+        """How many pods, and the names of the objectives."""
+
+    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+        self.asked.append((len(pods), tuple(slo.name for slo in slos)))
+        return self.found if pods and slos else {}
+
+
 class Drive:
     """One namespace, its nodes and an operator."""
 
@@ -39,6 +54,7 @@ class Drive:
         self.nodes = Nodes(self.cluster)
         self.now = datetime(2026, 11, 20, tzinfo=UTC)
         self.figures: dict[str, EngineFigures] = {}
+        self.windows = Windows()
         self._due: set[Ref] = set()
         self._store = Store(self._changed)
         self.cluster.watch(lambda how, manifest: self._store.drop(manifest) if how == "DELETED" else self._store.put(manifest))
@@ -50,7 +66,7 @@ class Drive:
         for each in self.cluster.objects.values():
             self._store.put(each)
         self._models = ModelDeployments(
-            self.cluster, self._store, self, defaults=DEFAULTS, apis=self._apis, clock=lambda: self.now, identity="allod-0"
+            self.cluster, self._store, self, self.windows, defaults=DEFAULTS, apis=self._apis, clock=lambda: self.now, identity="allod-0"
         )
 
     def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:

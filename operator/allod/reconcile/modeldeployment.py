@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from allod.adapters.kube import Kube
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.seen import Defaults
-    from allod.reconcile.world import Figures, World
+    from allod.reconcile.world import Figures, Windows, World
 
 REFUSED_AGAIN = timedelta(minutes=1)
 """What was refused may be allowed later without any event for us: a quota is raised, a right is granted, a name gets free."""
@@ -36,6 +36,7 @@ class ModelDeployments:
         kube: Kube,
         world: World,
         figures: Figures,
+        windows: Windows,
         *,
         defaults: Defaults,
         apis: Callable[[], frozenset[str]],
@@ -43,7 +44,8 @@ class ModelDeployments:
         identity: str,
     ) -> None:
         """`apis()` gives the optional APIs that the cluster serves now, `clock()` the time in UTC."""
-        self._world, self._figures, self._defaults, self._apis, self._clock = world, figures, defaults, apis, clock
+        self._world, self._figures, self._windows = world, figures, windows
+        self._defaults, self._apis, self._clock = defaults, apis, clock
         self._apply = Apply(kube, world, identity)
 
     async def reconcile(self, key: Ref) -> Outcome:
@@ -54,7 +56,7 @@ class ModelDeployments:
             return Outcome()
         now = self._clock()
         try:
-            seen = observe(self._world, self._figures, model, defaults=self._defaults, apis=self._apis())
+            seen = observe(self._world, self._figures, self._windows, model, defaults=self._defaults, apis=self._apis())
         except ValidationError as problem:
             return await self._refuse(model, "InvalidSpec", sentence(problem), now)
         steps = plan(seen, decide(seen, now))

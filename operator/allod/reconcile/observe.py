@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Defaults
-    from allod.reconcile.world import Figures, World
+    from allod.reconcile.world import Figures, Windows, World
 
 
-def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaults, apis: frozenset[str]) -> Seen:
+def observe(world: World, figures: Figures, windows: Windows, model: Manifest, *, defaults: Defaults, apis: frozenset[str]) -> Seen:
     """Everything that a decision about this ModelDeployment may use.
 
     Raises pydantic's ValidationError when the object cannot be understood: it was stored under another version of the CRD.
@@ -26,9 +26,10 @@ def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaul
     children = tuple(each for each in world.owned(uid) if each["kind"] != "Pod")
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
     pods = tuple(_pods(world, model, {each["metadata"]["uid"] for each in statefulsets}))
+    # Without its status: what an older operator wrote there must not make the object unreadable.
+    read = ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"})
     return Seen(
-        # Without its status: what an older operator wrote there must not make the object unreadable.
-        model=ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"}),
+        model=read,
         status=model.get("status") or {},
         children=children,
         pods=pods,
@@ -36,6 +37,7 @@ def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaul
         neighbours=tuple(_neighbours(world, model)),
         apis=apis,
         figures=figures.of(pods),
+        windows=windows.of(pods, read.spec.health.slos),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
 

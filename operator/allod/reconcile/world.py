@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.seen import EngineFigures
+    from allod.domain.serving.windows import Window
 
 
 class World(Protocol):
@@ -37,6 +39,13 @@ class Figures(Protocol):
 
     def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
         """By revision hash, of ready pods that have answered. Those that were never asked will be, in the background."""
+
+
+class Windows(Protocol):
+    """What engines counted over the windows of SLOs."""
+
+    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+        """By revision hash, then by the names of the SLOs. Serving pods that were never asked will be, in the background."""
 
 
 @dataclass(frozen=True, slots=True)
