@@ -17,7 +17,7 @@ class Slo(ApiModel):
     """One objective, measured by revision over a sliding window, from the metrics that the engines publish."""
 
     name: Token
-    """Names the objective in status and events."""
+    """Tells the objectives of a model apart."""
     metric: Metric
     """ErrorRatio: the part of the requests that the server fails; not those that are the client's mistake (4xx), nor those that a
     full queue turns away. TTFTSeconds: from a request to the first token of its answer. InterTokenSeconds: between two outputs of one
@@ -32,6 +32,6 @@ class Slo(ApiModel):
     """Over how long it is measured. Engines are asked every 10 s. Nothing is concluded before a revision was seen for as long, and
     after a change of the operator's leader that time begins anew."""
     min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-    """With fewer requests in the window nothing is concluded. Requests that the operator itself makes do not count."""
+    """With fewer requests in the window nothing is concluded. The watchdog's own requests do not count. Without it: 50."""
 
     rules = refuse.SLO
