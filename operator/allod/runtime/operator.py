@@ -61,7 +61,7 @@ class Operator:
         self._lister = Lister(kube, self._store, self._discovery, namespaces=settings.namespaces, look_at=self._look_at, backoff=RETRIES)
         self._lease = Lease(kube, lease_ref(settings.namespace), settings.pod_name, timing)
         self._figures = EngineReader(pages, self._store.get, self._engine_answered)
-        self._scrapes = Scrapes(pages, self._store.get, self._engine_answered)
+        self._scrapes = Scrapes(pages, self._store.get, self._engine_answered, metrics.scraped)
         self._models = ModelDeployments(
             kube,
             self._store,

@@ -81,9 +81,18 @@ class Measured:
 class Scrapes:
     """Windows of all revisions whose models have SLOs. All calls from the event loop's thread."""
 
-    def __init__(self, pages: Pages, pod: Callable[[Ref], Manifest | None], changed: Callable[[Manifest], None]) -> None:
-        """`pod` finds a pod as it is now; `changed(pod)` is told when a verdict about its revision is another one."""
-        self._pages, self._pod, self._changed = pages, pod, changed
+    def __init__(
+        self,
+        pages: Pages,
+        pod: Callable[[Ref], Manifest | None],
+        changed: Callable[[Manifest], None],
+        scraped: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`pod` finds a pod as it is now; `changed(pod)` is told when a verdict about its revision is another one.
+
+        `scraped(result)` is told of each look: `answered` or `unavailable`.
+        """
+        self._pages, self._pod, self._changed, self._scraped = pages, pod, changed, scraped
         self._revisions: dict[RevisionKey, Measured] = {}
         self._where: dict[Ref, RevisionKey] = {}
         self._queue: WorkQueue[Ref] = WorkQueue(PATIENCE)
@@ -159,10 +168,13 @@ class Scrapes:
 
     async def _read(self, pod: Manifest, revision: Measured) -> Reading | None:
         try:
-            return await self._pages.reading(pod["status"]["podIP"], HTTP_PORT, revision.metrics)
+            found = await self._pages.reading(pod["status"]["podIP"], HTTP_PORT, revision.metrics)
         except Unavailable as problem:
             log.debug("an engine did not tell its counters", extra={"pod": str(ref(pod)), "why": str(problem)})
+            self._scraped("unavailable")
             return None
+        self._scraped("answered")
+        return found
 
     def _measured(self, target: Ref, pod: Manifest | None) -> Measured | None:
         """Of which revision this very pod is known to be."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,10 @@ class Cluster:
         self.begun = asyncio.Event()
         self.at_once, self.most_at_once = 0, 0
         self.told: list[str] = []
-        self.scrapes = Scrapes(self, self.pods.get, lambda pod: self.told.append(pod["metadata"]["name"]))
+        self.results: Counter[str] = Counter()
+        self.scrapes = Scrapes(
+            self, self.pods.get, lambda pod: self.told.append(pod["metadata"]["name"]), lambda each: self.results.update([each])
+        )
 
     async def reading(self, address: str, _port: int, metrics: Iterable[Metric]) -> Reading:
         self.asked.append((now(), address))
@@ -194,6 +198,7 @@ async def test_an_engine_that_does_not_answer_is_asked_more_rarely_and_no_longer
     asked = len(cluster.asked)
     await cluster.serve(600)
     assert 9 <= len(cluster.asked) - asked <= 15
+    assert cluster.results == {"answered": asked, "unavailable": len(cluster.asked) - asked}
     assert cluster.told == ["chat-0"] * 2, "nothing can be said any more"
     assert not cluster.look(pod())[HASH]["errors"].full
     cluster.away.clear()
