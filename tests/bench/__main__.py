@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import box, failover, heartbeats, operator, watchdog
+from bench import box, failover, heartbeats, operator, scrapes, watchdog
 from bench.publication import publish
 
 BENCHES = {
@@ -12,6 +12,7 @@ BENCHES = {
     "failover": failover.figures,
     "heartbeats": heartbeats.figures,
     "operator": operator.figures,
+    "scrapes": scrapes.figures,
     "watchdog": watchdog.figures,
 }
 

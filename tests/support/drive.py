@@ -17,9 +17,11 @@ from support.nodes import Nodes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.beat import Beat
     from allod.domain.serving.seen import EngineFigures
+    from allod.domain.serving.windows import Window
 
 NAMESPACE = "ai"
 DEFAULTS = Defaults(vllm_image="vllm:1", vllm_cpu_image="vllm-cpu:1", llamacpp_image="llama:1", inspect_image="allod:1")
@@ -48,6 +50,19 @@ class Ears:
         return ""
 
 
+class Windows:
+    """What engines counted: reconcile.world.Windows. Nothing of pods that nobody spoke of."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, Window]] = {}
+        self.asked: list[tuple[int, tuple[str, ...]]] = []
+        """How many pods, and the names of the objectives."""
+
+    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+        self.asked.append((len(pods), tuple(slo.name for slo in slos)))
+        return self.found if pods and slos else {}
+
+
 class Drive:
     """One namespace, its nodes and an operator."""
 
@@ -57,6 +72,7 @@ class Drive:
         self.now = datetime(2026, 11, 20, tzinfo=UTC)
         self.figures: dict[str, EngineFigures] = {}
         self.ears = Ears()
+        self.windows = Windows()
         self._due: set[Ref] = set()
         self._store = Store(self._changed, self._wrote)
         self.cluster.watch(lambda how, manifest: self._store.drop(manifest) if how == "DELETED" else self._store.put(manifest))
@@ -69,7 +85,7 @@ class Drive:
             self._store.put(each)
         self._models = ModelDeployments(
             self.cluster,
-            Senses(self._store, self, self.ears),
+            Senses(self._store, self, self.ears, self.windows),
             defaults=DEFAULTS,
             apis=self._apis,
             clock=lambda: self.now,

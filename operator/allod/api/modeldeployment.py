@@ -10,11 +10,13 @@ from allod.api import modeldeploymentrules as refuse
 from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
 from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
 from allod.api.engine import Engine
-from allod.api.markers import ListSet, SchemaDefault
+from allod.api.markers import ListMap, ListSet, SchemaDefault
 from allod.api.modeldeploymentstatus import ModelDeploymentStatus
 from allod.api.modeluri import ModelUri
 from allod.api.rollout import Failover, Rollback, Rollout, Standby
 from allod.api.rolloutrules import STANDBY_IS_ITSELF, STRATEGY
+from allod.api.slo import Slo
+from allod.api.slorules import SPEC as SLOS
 from allod.api.values import Cpu, Duration, Memory
 
 ServedName = Annotated[str, Field(min_length=1, max_length=128), refuse.SERVED_NAME]
@@ -101,6 +103,9 @@ class Health(ApiModel):
     """When traffic goes to the standby, and when it returns."""
     rollback: Rollback = Rollback()
     """When a new revision counts as failed."""
+    slos: Annotated[tuple[Slo, ...], Field(max_length=16), ListMap()] = ()
+    """What clients may expect of each revision. Without one, errors and latencies of a revision are not looked at. They make no new
+    revision."""
 
 
 class Scheduling(ApiModel):
@@ -156,7 +161,8 @@ class ModelDeploymentSpec(ApiModel):
     standby: Standby | None = None
     """Who answers while this model cannot. Without it: nobody."""
     health: Health = Health()
-    """How patient the operator is. Each time-out sets probes, grace periods and the engine's own time-outs together."""
+    """How patient the operator is, and what clients may expect. Each time-out sets probes, grace periods and the engine's own time-outs
+    together."""
     rollout: Rollout = Rollout()
     """How a new revision replaces the one that serves."""
     scheduling: Scheduling = Scheduling()
@@ -172,7 +178,7 @@ class ModelDeploymentSpec(ApiModel):
     """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
     reporting. To free the GPUs set replicas to 0."""
 
-    rules = (*refuse.SPEC, *STRATEGY)
+    rules = (*refuse.SPEC, *STRATEGY, *SLOS)
 
 
 class ModelDeployment(ApiModel):

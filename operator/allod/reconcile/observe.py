@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Defaults
-    from allod.reconcile.world import Ears, Figures, World
+    from allod.reconcile.world import Ears, Figures, Windows, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Senses:
     world: World
     figures: Figures
     ears: Ears
+    windows: Windows
 
 
 def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0) -> Seen:
@@ -38,9 +39,10 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
     pods = tuple(_pods(world, model, {each["metadata"]["uid"] for each in statefulsets}))
     companion = _companion(world, model)
+    # Without its status: what an older operator wrote there must not make the object unreadable.
+    read = ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"})
     return Seen(
-        # Without its status: what an older operator wrote there must not make the object unreadable.
-        model=ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"}),
+        model=read,
         status=model.get("status") or {},
         children=children,
         pods=pods,
@@ -52,6 +54,7 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
         blind=senses.ears.blind(),
         companion=companion,
         moved_lately=moved_lately,
+        windows=senses.windows.of(pods, read.spec.health.slos),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
 

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
+    from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.beat import Beat
     from allod.domain.serving.seen import EngineFigures
+    from allod.domain.serving.windows import Window
 
 
 class World(Protocol):
@@ -48,6 +50,13 @@ class Ears(Protocol):
 
     def blind(self) -> str:
         """Why silence says nothing at present: most pods fell silent at once. Empty when it does."""
+
+
+class Windows(Protocol):
+    """What engines counted over the windows of SLOs."""
+
+    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+        """By revision hash, then by the names of the SLOs. Serving pods that were never asked will be, in the background."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Metrics:
         self._wait = Histogram("allod_workqueue_latency_seconds", "How long objects waited for a worker", registry=self.registry)
         self.leader = Gauge("allod_leader", "1 in the replica that works, 0 in one that waits", registry=self.registry)
         self._requests = self._counter("allod_api_requests_total", "Requests to the API server; code 0: no answer", ("verb", "code"))
+        self._scrapes = self._counter("allod_scrapes_total", "Looks at the counters of engines whose models have SLOs", ("result",))
         self._last_event = Gauge(
             "allod_watch_last_event_timestamp_seconds", "When the last watch event came", ("resource",), registry=self.registry
         )
@@ -71,6 +72,10 @@ class Metrics:
     def requested(self, verb: str, code: int, _seconds: float) -> None:
         """The API server answered, or did not (code 0)."""
         self._requests.labels(verb, str(code)).inc()
+
+    def scraped(self, result: str) -> None:
+        """An engine was asked for its counters: `answered` or `unavailable`."""
+        self._scrapes.labels(result).inc()
 
     def heard(self, plural: str) -> None:
         """A watch event came."""

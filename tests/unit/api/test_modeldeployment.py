@@ -39,6 +39,13 @@ def test_a_document_is_what_was_written_without_defaults() -> None:
     assert read["spec"] == written["spec"]
 
 
+def test_an_objective_is_read_with_its_numbers() -> None:
+    slo = {"name": "ttft", "metric": "TTFTSeconds", "quantile": "0.99", "threshold": "2.5", "window": "5m"}
+    (read,) = ModelDeployment.model_validate(vllm(health__slos=[slo])).spec.health.slos
+    assert read.quantile
+    assert (read.quantile.value, read.threshold.value, read.window.seconds, read.min_requests) == (0.99, 2.5, 300, 50)
+
+
 def test_a_null_is_a_field_that_was_left_out() -> None:
     assert ModelDeployment.model_validate(vllm(health=None, engine__args=None)).spec == ModelDeployment.model_validate(VLLM).spec
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from allod.domain.plan import Event, Plan
     from allod.domain.serving.beat import State
+    from allod.domain.serving.windows import Window
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 DEFAULTS = Defaults(
@@ -113,6 +114,8 @@ class World:
     hears: Callable[[str], Beat | None] = field(default=lambda _revision: None)
     """What the operator's own connection says of the pods of a revision, by its letter; `standby` stands for the companion's."""
     blind: str = ""
+    windows: Callable[[str], dict[str, Window]] = field(default=lambda _revision: {})
+    """What the engines of a revision counted, by the names of the objectives."""
     annotations: dict[str, str] = field(default_factory=dict)
 
     def edit(self, **changes: Any) -> None:
@@ -154,6 +157,7 @@ class World:
             moved_lately=self.moved_lately,
             beats=self._beats(),
             blind=self.blind,
+            windows={name: self.windows(letter) for name, letter in self.letters.items()},
         )
 
     def _beats(self) -> dict[str, Beat]:

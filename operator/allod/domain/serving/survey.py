@@ -18,6 +18,7 @@ from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
 from allod.domain.serving.rollout import Standing
+from allod.domain.serving.slos import slo_finding
 from allod.domain.serving.trial import Evidence, Rules, Trial
 from allod.domain.serving.wanted import wanted as wanted_pods
 
@@ -176,7 +177,9 @@ def _looked(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revis
         asked=asked or 0,
         ready=sum(serves(seen, pod) for pod in staying),
         whole=(asked or 0) >= wanted_pods(seen),
-        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events, revision.snapshot)) or heard(seen, staying),
+        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events, revision.snapshot))
+        or heard(seen, staying)
+        or slo_finding(seen.model.spec.health.slos, seen.windows.get(revision.hash, {})),
         home_since=_home_since(seen, revision.hash, now) if revision.hash == found.home and not found.on_standby else None,
         alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
         given_up=None if again else given_up,
