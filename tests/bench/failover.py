@@ -121,7 +121,11 @@ def asking(on: Stage) -> Iterator[Client]:
 
 
 def settle(on: Stage, client: Client) -> None:
-    """At home again, and a moment of quiet."""
+    """At home again, and a moment of quiet. After three returns within an hour only a person's word brings traffic back."""
+    home = on.model.status()["activeRevision"]
+    on.space.kubectl("annotate", "mdl/chat", "allod.dev/return-traffic-")
+    time.sleep(0.5)
+    on.space.kubectl("annotate", "mdl/chat", f"allod.dev/return-traffic={home}")
     on.model.wait("FailedOver", "False", seconds=120)
     waiting.until("the home answers", lambda: client.last() == "home", seconds=60)
     time.sleep(1.5)
