@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 import time
+from contextlib import suppress
 
 PATIENCE = 3.0
 """Seconds for one request."""
@@ -29,8 +30,9 @@ def ask(address: str, standby: str) -> None:
     finally:
         connection.close()
     line = json.dumps({"began": began, "took": round(time.monotonic() - began, 4), "who": who})
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # nobody reads any more: the end
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def main(address: str, rate: float, standby: str) -> None:
