@@ -160,6 +160,10 @@ def test_recovery_by_hand_waits_for_the_wish_and_follows_it_once() -> None:
     assert world.settle() == ["route chat-small"]
     world.engine = lambda _: ready()
     assert world.wait(3600) == [], "the old wish does not bring it back a second time"
+    wish = world.annotations.pop("allod.dev/return-traffic")
+    world.settle()
+    world.annotations["allod.dev/return-traffic"] = wish
+    assert world.settle() == ["route A"]
 
 
 def test_after_three_returns_within_an_hour_traffic_stays_away() -> None:
