@@ -137,6 +137,13 @@ def test_a_person_may_go_back_by_hand_until_the_spec_changes() -> None:
     assert world.condition("Degraded")[0] == "False"
 
 
+def test_a_wish_for_what_the_spec_says_anyway_is_no_rollback() -> None:
+    world = baking()
+    world.annotations["allod.dev/rollback-to"] = world.status["activeRevision"]
+    world.settle()
+    assert world.condition("Degraded")[0] == "False"
+
+
 @pytest.mark.parametrize(
     ("surge", "steps"),
     [

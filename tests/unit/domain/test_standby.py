@@ -235,6 +235,42 @@ def test_a_model_whose_standby_lists_its_name_is_not_refused() -> None:
     assert world.settle() == ["A: 1 pods", "route A"]
 
 
+def test_a_model_that_is_put_to_sleep_needs_nobody_in_its_place() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.edit(replicas=0)
+    assert world.settle() == ["A: 0 pods", "route A"]
+    assert "needed" not in world.status["standby"]
+
+
+def test_a_standby_that_the_spec_no_longer_names_serves_until_the_model_does() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.spec.pop("standby")
+    world.edit()
+    world.companion = None
+    assert world.settle() == []
+    assert world.condition("StandbyReady")[:2] == ("False", "StandbyRemoved")
+    world.engine = lambda _: ready()
+    assert world.settle() == ["route A"]
+
+
+def test_a_handoff_that_was_suspended_is_still_one_afterwards() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.gpus = 1
+    world.engine = lambda letter: starting() if letter == "B" else ready()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.edit(suspend=True)
+    world.settle()
+    assert world.status["traffic"]["reason"] == "Handoff"
+    world.edit(suspend=False)
+    world.engine = lambda _: ready()
+    assert world.settle() == ["route B"]
+
+
 def test_a_lost_status_leaves_traffic_on_the_standby() -> None:
     world = world_with_standby()
     world.engine = lambda _: hung()

@@ -28,7 +28,7 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroa
     home, failover = found.facts.get(step.home or ""), seen.model.spec.health.failover
     return Crossroads(
         at="Standby" if found.on_standby else "Home",
-        why=_why(seen) if found.on_standby else None,
+        why=why(seen) if found.on_standby else None,
         handoff=step.handoff,
         home_ready=home.ready if home else 0,
         home_wanted=wanted(seen),
@@ -54,7 +54,8 @@ def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | No
     return _since([_ready_at(seen, pod) for pod in home.pods], now)
 
 
-def _why(seen: Seen) -> Why:
+def why(seen: Seen) -> Why:
+    """Why the standby serves, as the status remembers it."""
     reason: Literal["Handoff"] | None = (seen.status.get("traffic") or {}).get("reason")
     return "Handoff" if reason == "Handoff" else "Failover"
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.serving import story
-from allod.domain.serving.crossroads import crossroads
+from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.fence import fenced, told
 from allod.domain.serving.outcome import Outcome
@@ -38,7 +38,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
     refused = refusal(seen)
     suspended = seen.model.spec.suspend
     if suspended:
-        step, route = _as_it_is(found), Route("Standby" if found.on_standby else "Home")
+        step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
         step = next_step(_position(seen, found, refused))
         route = next_route(crossroads(seen, found, step, now))

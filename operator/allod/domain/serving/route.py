@@ -94,9 +94,10 @@ def _from_home(at: Crossroads) -> Route:
 
 def _from_standby(at: Crossroads) -> Route:
     stays = Route("Standby", at.why)
-    if not at.home_ready:
+    if at.home_wanted and not at.home_ready:
         return stays
-    if not at.standby_ready or at.asked_back:
+    # A model that was put to sleep needs nobody to stand in for it.
+    if not at.home_wanted or not at.standby_ready or at.asked_back:
         return Route("Home")
     if at.home_ready < at.home_wanted:
         return stays

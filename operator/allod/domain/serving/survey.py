@@ -118,13 +118,14 @@ def survey(seen: Seen, now: datetime) -> Survey:
     known = remembered(seen.children)
     by_hash = {revision.hash: revision for revision in known}
     taken = snapshot(seen.model.spec)
+    spec = hash_of(taken)
     by_hand = wishes.rolled_back(seen, by_hash)
-    wanted = by_hand or hash_of(taken)
+    wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
     desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
     on_standby = standbys.routed(seen)
     home = _home(seen, known, on_standby=on_standby is not None)
-    found = Survey(desired, wanted not in by_hash, by_hand is not None, {}, home, on_standby, standbys.find(seen))
+    found = Survey(desired, wanted not in by_hash, by_hand not in (None, spec), {}, home, on_standby, standbys.find(seen))
     return replace(found, facts=_judged(seen, found, known, now))
 
 
