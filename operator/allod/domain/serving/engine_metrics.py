@@ -1,16 +1,18 @@
 """Which lines of a vLLM metrics page count what: names as of 0.32, and what they were called before.
 
-What a request and a failure is, and how that is known (M: measured on 0.32; R: read in its code and in the instrumentator's, 8.1):
+What a request and a failure is, and how that is known (M: measured on 0.32, most of it again at each run of `tests/vllm`; R: read in
+its code and in that of the instrumentator, 8.1):
 
 - `http_requests_total` counts each answer when it ends, by the class of its status; 4xx is the client's mistake (M). POST to a route
   of the API is a request for the model; route walks of some FastAPI versions give `none` as the handler (R).
+- A client that goes away counts as 2xx, whether its answer had begun or not (M).
 - A full queue answers 503, which is in 5xx and in `vllm:admission_rejections_total` (M): overload is no failure, so it is taken out.
 - A request that the engine itself gave up has `finished_reason="error"` (R). It is a 500 where nothing was sent yet, but a 2xx where a
   stream had begun, also where the watchdog makes a 5xx of that stream, because the watchdog stands outside the instrumentator (R).
   So some failures are in both counts: the larger of the two misses at most half of them and never counts one twice.
-- The watchdog's self-requests are answers like others (R): `answered` ones are 2xx, `failed` and `lost` (cancelled) ones 5xx.
-- What a draining server turns away is answered by the watchdog and counted nowhere (R).
-- An engine that dies takes its counters along: its end shows as a restart, never as an error.
+- The watchdog's self-requests are answers like others: `answered` ones are 2xx (M), `failed` and `lost` (cancelled) ones 5xx (R).
+- What a draining server turns away is answered by the watchdog and counted nowhere (M).
+- An engine that dies takes its counters along (M): its end shows as a restart, never as an error.
 
 llama.cpp publishes tokens and slots, neither requests nor failures nor histograms (M, build 11669): no SLO can be held against it, and
 the API refuses one.
