@@ -41,8 +41,8 @@ HASTE: Final = 2
 """How often a failure is looked at again at once until verdicts last: a server that closes each connection after one word would be asked
 thousands of times a second."""
 FIRST, CAP = 0.25, 5.0
-"""Seconds until the next look after a failure, doubled with each. 1,000 dead pods take 2 % of a core at the cap (measured). That a pod is
-back is known from its readiness too, which makes us look at once."""
+"""Seconds until the next look after a failure, doubled with each. 1,000 dead pods take 2 to 3 % of a core at the cap (measured). That a pod
+is back is known from its readiness too, which makes us look at once."""
 FOREIGN_FIRST, FOREIGN_CAP = 1.0, 60.0
 """The same for a page that is not ours: nothing will change until somebody changes the image."""
 EVIDENCE: Final = frozenset({"Silent", "Gone", "Unreachable"})
