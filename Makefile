@@ -7,7 +7,7 @@ BOX    := PYTHONPATH=tests $(PYTHON) -m box
 CLUSTER ?= box
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-control-plane test-cluster test-vllm lint format generate bench bench-box cluster cluster-down images clean
+.PHONY: help demo test test-unit test-control-plane test-cluster test-vllm lint format generate bench bench-box bench-failover cluster cluster-down images clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: $(VENV)/ready            ## the figures in docs/benchmarks
 
 bench-box: $(VENV)/ready            ## how long the cluster in a box takes, and its memory
 	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench box
+
+bench-failover: $(VENV)/ready            ## from a fault to the first answer of the standby, on real nodes
+	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench failover
 
 cluster:            ## two real nodes on this machine, and how to reach them
 	@$(BOX) up

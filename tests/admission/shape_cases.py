@@ -57,6 +57,18 @@ SHAPE_CASES = (
     ShapeCase(
         "type", vllm(engine__args={"seed": 7}), "spec.engine.args.seed", "spec.engine.args.seed is the number 7 and has to be a string"
     ),
+    ShapeCase(
+        "type",
+        vllm(health__slos=[{"name": "errors", "metric": "ErrorRatio", "threshold": 0.01, "window": "2m"}]),
+        "spec.health.slos[0].threshold",
+        "spec.health.slos[0].threshold is the number 0.01 and has to be a string",
+    ),
+    ShapeCase(
+        "duplicate",
+        vllm(health__slos=[{"name": "errors", "metric": "ErrorRatio", "threshold": "0", "window": "2m"}] * 2),
+        "spec.health.slos[1]",
+        "spec.health.slos has errors twice: remove one of them",
+    ),
     ShapeCase("enum", vllm(engine__type="vllm"), "spec.engine.type", "spec.engine.type is vllm and has to be one of vLLM, LlamaCpp"),
     ShapeCase("bounds", vllm(replicas=-1), "spec.replicas", "spec.replicas is -1 and has to be 0 to 1000"),
     ShapeCase(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from bench import box, operator, watchdog
+from bench import box, failover, heartbeats, operator, scrapes, watchdog
 from bench.publication import publish
 
-BENCHES = {"box": box.figures, "operator": operator.figures, "watchdog": watchdog.figures}
+BENCHES = {
+    "box": box.figures,
+    "failover": failover.figures,
+    "heartbeats": heartbeats.figures,
+    "operator": operator.figures,
+    "scrapes": scrapes.figures,
+    "watchdog": watchdog.figures,
+}
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from box.api import Object
     from box.controlplane import ControlPlane
 
-PODS = "10.210.0.0/16"
+PODS = "127.210.0.0/16"
+"""Loopback: the operator listens to the pods that it sees, and nothing of ours may knock at addresses of the machine's network."""
 MARK = "kwok.x-k8s.io/node"
 """Annotation and taint of a pretended node, with the value `fake`."""
 

@@ -31,6 +31,7 @@ def chat(name: str = "chat", **spec: Any) -> Manifest:
             "engine": {"type": "LlamaCpp", "maxModelLen": 2048, "threads": 1},
             "resources": {"cpu": "100m", "memory": "512Mi"},
             "health": {"drainTimeout": "1s"},  # llama.cpp drains by waiting: what is to be seen here is not that
+            "rollout": {"bake": "0s"},
             **spec,
         },
     }

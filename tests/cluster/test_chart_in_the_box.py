@@ -8,7 +8,7 @@ import pytest
 
 from box import waiting
 from cluster.models import Model, chat
-from cluster.release import NAMESPACE, VALUES
+from cluster.release import NAMESPACE, VALUES, built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ OF_EVERY_NAMESPACE = {"serviceaccount/default", "configmap/kube-root-ca.crt"}
 def installed(release: Release) -> Iterator[Release]:
     """The release of all tests of this folder; as it was again at the end."""
     yield release
-    release.helm.upgrade(*VALUES, "--install", "--wait")
+    release.helm.upgrade(*VALUES, built(), "--install", "--wait")
 
 
 def uids(model: Model) -> set[str]:
@@ -41,7 +41,7 @@ def test_an_upgrade_exchanges_the_operator_and_restarts_no_model(installed: Rele
     model = Model.apply(space, chat())
     model.wait("Ready", "True")
     before, served_by = operators(installed), uids(model)
-    installed.helm.upgrade(*VALUES, 'logLevel="debug"', 'engines.llamaCpp.image="registry.invalid/newer:1"', "--wait")
+    installed.helm.upgrade(*VALUES, built(), 'logLevel="debug"', 'engines.llamaCpp.image="registry.invalid/newer:1"', "--wait")
     waiting.until("both replicas are new", lambda: not operators(installed) & before and len(operators(installed)) == 2, seconds=60)
     waiting.until("a new replica leads", lambda: bool(installed.leader()), seconds=30)
     model.wait("Ready", "True")

@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from admission.case import VLLM, named, vllm
-from admission.engine_cases import ENGINE_CASES
 from admission.plane import MODELS, install
 from admission.shape_cases import SHAPE_CASES
-from admission.spec_cases import SPEC_CASES
+from admission.table import CASES
 from allod.api.admission import violations
 from box.api import Refused
 from box.errors import Failed
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from admission.shape_cases import ShapeCase
     from box.controlplane import ControlPlane
 
-CASES = SPEC_CASES + ENGINE_CASES
 TRY = "dryRun=All&fieldValidation=Strict"
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").rglob("*.yaml"))
 

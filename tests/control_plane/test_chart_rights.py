@@ -17,6 +17,7 @@ import yaml
 from box import waiting
 from support.audit import audited, called_verbs, refused
 from support.chartplane import FAKE, chart_plane, get
+from support.engines import Engines
 from support.helm import MINIMAL, Helm
 
 if TYPE_CHECKING:
@@ -42,7 +43,14 @@ MODEL: dict[str, Any] = {
         "resources": {"memory": "1Gi"},
         "replicas": 2,
         "scheduling": {"tolerations": [FAKE]},
+        "rollout": {"bake": "0s"},
     },
+}
+LIGHT: dict[str, Any] = {
+    "model": {"uri": "oci://registry.example.com/smollm2:1/model.gguf", "aliases": ["frail"]},
+    "engine": {"type": "LlamaCpp"},
+    "resources": {"memory": "1Gi"},
+    "scheduling": {"tolerations": [FAKE]},
 }
 
 
@@ -137,6 +145,32 @@ def a_models_life(plane: ControlPlane) -> None:
     plane.kubectl("delete", "modeldeployment", "chat", "--namespace", "ai", "--cascade=foreground", "--wait")
 
 
+def a_pod_that_hangs(plane: ControlPlane) -> None:
+    """Its standby takes over, and it is ended."""
+    frail = {**LIGHT, "model": {"uri": LIGHT["model"]["uri"]}, "standby": {"modelDeploymentRef": {"name": "firm"}}}
+    for name, spec in (("firm", LIGHT), ("frail", frail)):
+        manifest = {**MODEL, "metadata": {"name": name, "namespace": "ai"}, "spec": spec}
+        plane.kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
+        plane.kubectl("wait", "--for=condition=Ready", f"mdl/{name}", "--namespace", "ai", "--timeout=60s")
+
+    def pod(name: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = get(plane, "pods", "--namespace", "ai", "--selector", f"allod.dev/model={name}")["items"]
+        return found[0] if found else {"metadata": {}}
+
+    engines = Engines()
+    try:
+        engines.at(pod("firm")["status"]["podIP"])
+        lost = pod("frail")
+        engine = engines.at(lost["status"]["podIP"])
+        waiting.until("it is heard", engine.asked.is_set, seconds=30)
+        engine.hangs.set()
+        ended = lost["metadata"]["uid"]
+        waiting.until("the pod is another", lambda: pod("frail")["metadata"].get("uid", ended) != ended, seconds=30)
+    finally:
+        engines.end()
+    plane.kubectl("delete", "modeldeployment", "frail", "firm", "--namespace", "ai", "--cascade=foreground", "--wait")
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[Right]]]:
     """The audit log of the operator's life under the chart's rights, and those rights."""
@@ -149,6 +183,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[
         helm.install(MINIMAL)
         with operator(plane, get(plane, "deployment", "allod", "--namespace", "allod-system"), tmp_path_factory.mktemp("operator")):
             a_models_life(plane)
+            a_pod_that_hangs(plane)
         yield log, granted(helm.template(MINIMAL))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from box import Box, gobuild
+from box.image import operator
 
 ROOT = Path(__file__).parents[2]
 MODEL_URI = "oci://allod.test/model/smollm2:gguf/model.gguf"
@@ -28,6 +29,13 @@ class Place:
     environment: dict[str, str]
     values: dict[str, str] = field(default_factory=dict)
     model_uri: str = MODEL_URI
+    is_box: bool = False
+    """Its nodes are on this machine, and so are their processes."""
+
+    @property
+    def client_image(self) -> str:
+        """An image with Python that its nodes have: the operator's."""
+        return f"{self.values['image.repository']}:{self.values['image.tag']}"
 
     def run(self, *command: str, stdin: str | None = None) -> str:
         """What the command printed. Raises Unusable with its own words when it fails."""
@@ -53,7 +61,10 @@ def box() -> Place:
             "image.tag": "dev",
             "engines.llamaCpp.image": "allod.test/llama.cpp:dev",
             "engines.vllmCpu.image": "allod.test/vllm-cpu:dev",
+            # The name stays when the code changes: this exchanges the operator in a box that was up.
+            r"podAnnotations.allod\.test/image": operator.IMAGE.digest()[:12],
         },
+        is_box=True,
     )
 
 

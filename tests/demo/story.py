@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from box.image.catalogue import named
 from demo.answer import NoAnswer, forwarded, streamed
 from demo.place import ROOT, Place, Unusable, box, current
+from demo.survive import survive
 from demo.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def ask(terminal: Terminal, place: Place, question: str) -> None:
         step.result = f"first word after {first:.1f} s, {pieces / (time.monotonic() - started):.0f} tokens a second"
 
 
+def show_survival(terminal: Terminal, place: Place) -> None:
+    with terminal.step("survive", "a standby is added, and a client asks once a second") as step:
+        step.result = survive(terminal, place, box_uri())
+
+
 def farewell(terminal: Terminal, place: Place) -> None:
     terminal.line()
     print("Made from that one file:")
@@ -95,17 +101,18 @@ def farewell(terminal: Terminal, place: Place) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="demo", description="A real cluster, a real model, its answer.")
+    parser = argparse.ArgumentParser(prog="demo", description="A real cluster, a real model, its answer, and its failure survived.")
     parser.add_argument("--cluster", choices=["box", "current"], default="box")
     parser.add_argument("--question", default=QUESTION)
     asked = parser.parse_args(arguments)
     try:
-        print("Allod demo: a real Kubernetes cluster, a real model, a real answer.", flush=True)
-        terminal = Terminal(steps=6 if asked.cluster == "box" else 3)
+        print("Allod demo: a real Kubernetes cluster, a real model, and its failure survived.", flush=True)
+        terminal = Terminal(steps=7 if asked.cluster == "box" else 4)
         place = bring_up(terminal) if asked.cluster == "box" else current()
         install(terminal, place)
         serve(terminal, place)
         ask(terminal, place, asked.question)
+        show_survival(terminal, place)
         farewell(terminal, place)
     except (Unusable, NoAnswer) as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)

@@ -92,8 +92,9 @@ class FakeCluster:
         self._answer(target.api_version, target.kind)
         return self._store("merge", target, _merged(self._find(target), manifest))
 
-    async def delete(self, live: Manifest, propagation: Propagation = "Background") -> Manifest | None:
+    async def delete(self, live: Manifest, propagation: Propagation = "Background", grace: int | None = None) -> Manifest | None:
         target = ref(live)
+        assert grace in (None, 0), "nobody asks for another grace than a pod's own or none"
         self._answer(target.api_version, target.kind)
         if target not in self.objects:
             return None

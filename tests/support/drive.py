@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 from allod.adapters.resources import OPTIONAL
 from allod.domain.serving.seen import Defaults
 from allod.reconcile.modeldeployment import ModelDeployments
-from allod.runtime.routing import concerned, model_ref
+from allod.reconcile.observe import Senses
+from allod.runtime.routing import companions, concerned, model_ref
 from allod.runtime.store import Store
 from support.cluster import FakeCluster
 from support.nodes import Nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.beat import Beat
     from allod.domain.serving.seen import EngineFigures
+    from allod.domain.serving.windows import Window
 
 NAMESPACE = "ai"
 DEFAULTS = Defaults(vllm_image="vllm:1", vllm_cpu_image="vllm-cpu:1", llamacpp_image="llama:1", inspect_image="allod:1")
@@ -26,9 +30,37 @@ SPEC: dict[str, Any] = {
     "engine": {"type": "LlamaCpp"},
     "resources": {"memory": "1Gi"},
     "replicas": 2,
+    "rollout": {"bake": "0s"},
 }
 ROUNDS = 60
 """Enough for any rollout; one that needs more does not come to rest."""
+
+
+class Ears:
+    """Hears of pods what a test says: reconcile.world.Ears."""
+
+    def __init__(self) -> None:
+        self.beats: dict[str, Beat] = {}
+        """By the pod's uid."""
+
+    def of(self, seen: Iterable[Manifest]) -> Mapping[str, Beat]:
+        return {pod["metadata"]["uid"]: self.beats[pod["metadata"]["uid"]] for pod in seen if pod["metadata"]["uid"] in self.beats}
+
+    def blind(self) -> str:
+        return ""
+
+
+class Windows:
+    """What engines counted: reconcile.world.Windows. Nothing of pods that nobody spoke of."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, Window]] = {}
+        self.asked: list[tuple[int, tuple[str, ...]]] = []
+        """How many pods, and the names of the objectives."""
+
+    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+        self.asked.append((len(pods), tuple(slo.name for slo in slos)))
+        return self.found if pods and slos else {}
 
 
 class Drive:
@@ -39,18 +71,25 @@ class Drive:
         self.nodes = Nodes(self.cluster)
         self.now = datetime(2026, 11, 20, tzinfo=UTC)
         self.figures: dict[str, EngineFigures] = {}
+        self.ears = Ears()
+        self.windows = Windows()
         self._due: set[Ref] = set()
-        self._store = Store(self._changed)
+        self._store = Store(self._changed, self._wrote)
         self.cluster.watch(lambda how, manifest: self._store.drop(manifest) if how == "DELETED" else self._store.put(manifest))
         self.restart()
 
     def restart(self) -> None:
         """The operator's memory is lost; the cluster is not."""
-        self._store = Store(self._changed)
+        self._store = Store(self._changed, self._wrote)
         for each in self.cluster.objects.values():
             self._store.put(each)
         self._models = ModelDeployments(
-            self.cluster, self._store, self, defaults=DEFAULTS, apis=self._apis, clock=lambda: self.now, identity="allod-0"
+            self.cluster,
+            Senses(self._store, self, self.ears, self.windows),
+            defaults=DEFAULTS,
+            apis=self._apis,
+            clock=lambda: self.now,
+            identity="allod-0",
         )
 
     def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
@@ -95,6 +134,9 @@ class Drive:
 
     def _apis(self) -> frozenset[str]:
         return frozenset(f"{each.api_version}/{each.kind}" for each in OPTIONAL if (each.api_version, each.kind) in self.cluster.kinds)
+
+    def _wrote(self, new: Manifest) -> None:
+        self._due |= set(companions(self._store, new))
 
     def _changed(self, old: Manifest | None, new: Manifest | None) -> None:
         self._due |= concerned(self._store, old, new)

@@ -18,6 +18,7 @@ SPEC: dict[str, Any] = {
     "engine": {"type": "LlamaCpp"},
     "resources": {"memory": "1Gi"},
     "replicas": 2,
+    "rollout": {"bake": "0s"},
     "scheduling": {"tolerations": [ANYWHERE]},
 }
 CHILDREN = tuple(each for each in REQUIRED if each.kind not in ("ModelDeployment", "Pod", "Event"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from allod.domain.serving.evidence import REASONS
 from allod.domain.serving.finding import CONCERNS
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +15,7 @@ SOURCES = [*(ROOT / "operator/allod/domain/serving").rglob("*.py"), *(ROOT / "op
 FOUND = {reason for source in SOURCES for reason in re.findall(r'Finding\(\s*"([A-Z]\w+)"', source.read_text())}
 
 
-@pytest.mark.parametrize("reason", sorted(FOUND | set(CONCERNS)))
+@pytest.mark.parametrize("reason", sorted(FOUND | set(CONCERNS) | set(REASONS.values())))
 def test_every_reason_that_a_person_can_meet_has_its_paragraph(reason: str) -> None:
     assert reason in HEADINGS
 

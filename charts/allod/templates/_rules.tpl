@@ -31,9 +31,10 @@ what the operator really calls, in both directions. `patch` is server-side apply
   resources: [podmonitors, prometheusrules]
   verbs: [get, list, watch, create, patch, delete]
 # Why a model does not serve: its pods, and what the cluster says of its StatefulSets.
+# A pod that hangs is deleted once traffic has left it: only that frees clients that wait on it.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, delete]
 - apiGroups: [""]
   resources: [events]
   verbs: [list, watch]

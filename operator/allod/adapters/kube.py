@@ -68,10 +68,10 @@ class Kube(Protocol):
     async def merge(self, manifest: Manifest) -> Manifest:
         """Merge patch: as apply, but lists become exactly as given, whoever else put items into them."""
 
-    async def delete(self, live: Manifest, propagation: Propagation = "Background") -> Manifest | None:
+    async def delete(self, live: Manifest, propagation: Propagation = "Background", grace: int | None = None) -> Manifest | None:
         """Delete exactly this object, not a later one of its name (Conflict). Returns it if it is still going, None when it is gone.
 
-        `Foreground`: it stays visible until everything that it owns is gone.
+        `Foreground`: it stays visible until everything that it owns is gone. `grace`: seconds that a pod gets; without it, its own.
         """
 
     async def patch_status(self, live: Manifest, status: Manifest) -> Manifest:
@@ -139,10 +139,12 @@ class ApiServer:
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("patch", _path(target), f"merge {target}", query=query, body=manifest, content=MERGE)
 
-    async def delete(self, live: Manifest, propagation: Propagation = "Background") -> Manifest | None:
+    async def delete(self, live: Manifest, propagation: Propagation = "Background", grace: int | None = None) -> Manifest | None:
         """Delete exactly this object."""
         target = ref(live)
-        body = {"preconditions": {"uid": live["metadata"]["uid"]}, "propagationPolicy": propagation}
+        body: Manifest = {"preconditions": {"uid": live["metadata"]["uid"]}, "propagationPolicy": propagation}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         try:
             left = await self._request("delete", _path(target), f"delete {target}", body=body)
         except NotFound:

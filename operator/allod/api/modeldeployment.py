@@ -10,9 +10,13 @@ from allod.api import modeldeploymentrules as refuse
 from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
 from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
 from allod.api.engine import Engine
-from allod.api.markers import ListSet, SchemaDefault
+from allod.api.markers import ListMap, ListSet, SchemaDefault
 from allod.api.modeldeploymentstatus import ModelDeploymentStatus
 from allod.api.modeluri import ModelUri
+from allod.api.rollout import Failover, Rollback, Rollout, Standby
+from allod.api.rolloutrules import STANDBY_IS_ITSELF, STRATEGY
+from allod.api.slo import Slo
+from allod.api.slorules import SPEC as SLOS
 from allod.api.values import Cpu, Duration, Memory
 
 ServedName = Annotated[str, Field(min_length=1, max_length=128), refuse.SERVED_NAME]
@@ -95,6 +99,13 @@ class Health(ApiModel):
     no more requests and is restarted."""
     drain_timeout: Annotated[Duration, refuse.between("drain-timeout", "health.drainTimeout", "0s", "1h")] = Duration("45s")
     """How long requests in flight may take to finish when a pod has to go."""
+    failover: Failover = Failover()
+    """When traffic goes to the standby, and when it returns."""
+    rollback: Rollback = Rollback()
+    """When a new revision counts as failed."""
+    slos: Annotated[tuple[Slo, ...], Field(max_length=16), ListMap()] = ()
+    """What clients may expect of each revision. Without one, errors and latencies of a revision are not looked at. They make no new
+    revision."""
 
 
 class Scheduling(ApiModel):
@@ -147,8 +158,13 @@ class ModelDeploymentSpec(ApiModel):
     """What one replica reserves."""
     replicas: Annotated[int, Field(ge=0, le=1000), SchemaDefault()] = 1
     """Pods that serve the model. 0 frees its GPUs and keeps everything else."""
+    standby: Standby | None = None
+    """Who answers while this model cannot. Without it: nobody."""
     health: Health = Health()
-    """How patient the operator is. Each value sets probes, grace periods and the engine's own time-outs together."""
+    """How patient the operator is, and what clients may expect. Each time-out sets probes, grace periods and the engine's own time-outs
+    together."""
+    rollout: Rollout = Rollout()
+    """How a new revision replaces the one that serves."""
     scheduling: Scheduling = Scheduling()
     """Where and when the pods run."""
     monitoring: Monitoring = Monitoring()
@@ -162,7 +178,7 @@ class ModelDeploymentSpec(ApiModel):
     """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
     reporting. To free the GPUs set replicas to 0."""
 
-    rules = refuse.SPEC
+    rules = (*refuse.SPEC, *STRATEGY, *SLOS)
 
 
 class ModelDeployment(ApiModel):
@@ -177,7 +193,7 @@ class ModelDeployment(ApiModel):
     status: ModelDeploymentStatus = ModelDeploymentStatus()
     """What the operator sees and did."""
 
-    rules = refuse.MODEL_DEPLOYMENT
+    rules = (*refuse.MODEL_DEPLOYMENT, STANDBY_IS_ITSELF)
 
     @property
     def served_name(self) -> str:

@@ -21,12 +21,45 @@ Sentence = Annotated[str, Field(max_length=32_768)]
 class Traffic(ApiModel):
     """Where the Service of the model sends requests."""
 
-    target: Literal["Revision"]
-    """What kind of thing serves."""
+    target: Literal["Revision", "Standby"]
+    """What kind of thing serves: a revision of this model, or its standby."""
     name: Name
-    """Which one: the hash of the revision."""
+    """Which one: the hash of the revision, or the name of the standby."""
+    reason: Literal["Failover", "Handoff"] | None = None
+    """Why the standby serves: the model could not answer, or a rollout needs its GPUs."""
     since: Time | None = None
     """When traffic came here, RFC 3339."""
+
+
+class Activation(ApiModel):
+    """One time that the standby was needed."""
+
+    time: Time
+    """When traffic went there, RFC 3339."""
+    detected_seconds: Token | None = None
+    """From the first sign until traffic was moved, such as "1.3". For a cold standby its start is part of it."""
+
+
+class StandbyStatus(ApiModel):
+    """Whether the standby could take over now."""
+
+    name: Name
+    """Which ModelDeployment it is."""
+    ready: bool
+    """Whether it serves this model's name with a ready pod."""
+    needed: bool | None = None
+    """This model cannot answer, or a rollout waits for the standby: a cold one is to be started."""
+    last_activation: Activation | None = None
+    """The last time that it took over."""
+
+
+class Rolledback(ApiModel):
+    """A wish of a person to run an older revision, kept until the spec changes."""
+
+    to: Token
+    """Hash of the revision."""
+    generation: BigCount
+    """Generation of the spec that it stands in for."""
 
 
 class RevisionStatus(ApiModel):
@@ -35,8 +68,9 @@ class RevisionStatus(ApiModel):
     name: Token
     """Hash of everything that its pods need: the label allod.dev/revision on them."""
     state: Literal["Pending", "Starting", "Ready", "Good", "Unavailable", "Failed", "Retiring"]
-    """Pending: waits for its pods to get a node. Starting: the engine loads. Ready: serves. Good: has served long enough to
-    be gone back to. Unavailable: did serve and does not now. Failed: given up until the spec changes. Retiring: on its way out."""
+    """Pending: waits for its pods to get a node. Starting: the engine loads. Ready: serves, and is baking. Good: has served for
+    rollout.bake and may be gone back to. Unavailable: did serve and does not now. Failed: given up until the spec changes.
+    Retiring: on its way out."""
     reason: Token | None = None
     """Why it is in this state, in one CamelCase word."""
     message: Sentence | None = None
@@ -45,6 +79,12 @@ class RevisionStatus(ApiModel):
     """Pods that there are."""
     ready_replicas: Count | None = None
     """Pods that serve."""
+    started_at: Time | None = None
+    """Since when it has had pods, RFC 3339: rollout.progressDeadline counts from here."""
+    ready_since: Time | None = None
+    """When all its pods were ready for the first time, RFC 3339."""
+    troubled_since: Time | None = None
+    """Since when something has been wrong with it within its bake time, RFC 3339."""
     good_since: Time | None = None
     """Since when it has been good, RFC 3339."""
 
@@ -85,7 +125,8 @@ class Condition(ApiModel):
     """One question about the object, answered."""
 
     type: Annotated[str, Field(max_length=316)]
-    """The question: Ready, Progressing, Degraded, ModelAvailable, GPUsAvailable, FitsMemory."""
+    """The question: Ready, Progressing, Degraded, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
+    FailedOver."""
     status: Literal["True", "False", "Unknown"]
     """The answer."""
     reason: Annotated[str, Field(max_length=1024)]
@@ -113,6 +154,14 @@ class ModelDeploymentStatus(ApiModel):
     """Hash of the revision that the spec asks for. It differs from activeRevision while a new one starts, or when it failed."""
     traffic: Traffic | None = None
     """Where requests go now."""
+    standby: StandbyStatus | None = None
+    """Who could answer instead."""
+    rolled_back: Rolledback | None = None
+    """By hand, with the annotation allod.dev/rollback-to."""
+    retried: Token | None = None
+    """The value of the annotation allod.dev/retry-revision that was followed last: one wish, one try."""
+    returned: Token | None = None
+    """The same for allod.dev/return-traffic."""
     revisions: Annotated[tuple[RevisionStatus, ...], Field(max_length=32), ListMap()] = ()
     """Every revision that has pods or is remembered, newest first."""
     replicas: Count | None = None

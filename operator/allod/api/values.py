@@ -116,3 +116,17 @@ class Ratio(Value):
     def value(self) -> float:
         """As a number."""
         return float(self)
+
+
+class Number(Value):
+    """A number that is not negative, as a string: `"2.5"`."""
+
+    __slots__ = ()
+    pattern = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
+    sentence = 'a decimal number is written as a string, with a point and without a unit: "2.5"'
+    max_length = 16
+
+    @property
+    def value(self) -> float:
+        """As a number."""
+        return float(self)

@@ -13,7 +13,7 @@ from allod.cli.errors import UsageError
 from allod.cli.finding import Finding, Level
 from allod.domain.serving.demand import demand
 from allod.domain.serving.fit import Fit, fit
-from allod.domain.serving.refusals import served_names, unknown_flag
+from allod.domain.serving.refusals import served_names, standby_name, unknown_flag
 
 if TYPE_CHECKING:
     from allod.cli.documents import Document
@@ -91,13 +91,14 @@ def _unknown_flags(checked: Checked, defaults: Defaults) -> Iterable[Finding]:
 
 def _names_taken(passed: list[Checked]) -> Iterable[Finding]:
     """Two models of one namespace that claim one name: in a cluster the older keeps it, in files the first."""
-    taken: dict[tuple[str, str], str] = {}
+    taken: dict[tuple[str, str], ModelDeployment] = {}
     for checked in passed:
         meta = checked.model.metadata
         names = sorted(served_names(checked.model))
         for name in names:
-            other = taken.setdefault((meta.namespace, name), meta.name)
-            if other != meta.name:
+            other = taken.setdefault((meta.namespace, name), checked.model)
+            pair = meta.name == standby_name(other) or other.metadata.name == standby_name(checked.model)
+            if other.metadata.name != meta.name and not pair:
                 line = checked.document.line("spec.model")
-                message = f"{other} already serves {name}: give this model another model.servedName or other aliases"
+                message = f"{other.metadata.name} already serves {name}: give this model another model.servedName or other aliases"
                 yield Finding(checked.document.file, line, "error", "name-taken", message)

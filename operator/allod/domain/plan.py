@@ -30,6 +30,8 @@ class Plan:
     """Children as they should be, in the order of applying. Those that already are so are not sent."""
     delete: tuple[Ref, ...] = ()
     """Children that must go, after `objects` were applied. Absent ones are no error."""
+    fence: tuple[Manifest, ...] = ()
+    """Pods that are ended without grace, exactly these and no later ones of their names."""
     status: Manifest | None = None
     """The whole new status. Not written when it equals the one that was read. None: leave it alone."""
     events: tuple[Event, ...] = ()

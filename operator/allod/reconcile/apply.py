@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
@@ -99,6 +100,14 @@ class Apply:
                 self._world.wrote(left)
             changed = True
         return changed
+
+    async def fence(self, pods: Sequence[Manifest]) -> bool:
+        """End pods at once. Returns whether anything was sent; one that is gone or was replaced meanwhile is no concern of ours."""
+        for pod in pods:
+            with suppress(Conflict):
+                await self._kube.delete(pod, grace=0)
+            self._world.deleted(pod)
+        return bool(pods)
 
     async def status(self, model: Manifest, status: Manifest) -> bool:
         """Write the status if it differs from the one that was read. Conflict when somebody wrote to the object since."""

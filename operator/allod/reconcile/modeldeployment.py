@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from allod.adapters.errors import Invalid
 from allod.domain.serving.decide import decide
 from allod.reconcile.apply import Apply, NameTaken
-from allod.reconcile.observe import observe
+from allod.reconcile.moves import Moves
+from allod.reconcile.observe import Senses, observe
 from allod.reconcile.refusal import refused, sentence
 from allod.reconcile.world import Outcome
 from allod.render.serving.plan import plan
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from allod.adapters.kube import Kube
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.seen import Defaults
-    from allod.reconcile.world import Figures, World
 
 REFUSED_AGAIN = timedelta(minutes=1)
 """What was refused may be allowed later without any event for us: a quota is raised, a right is granted, a name gets free."""
@@ -34,8 +34,7 @@ class ModelDeployments:
     def __init__(
         self,
         kube: Kube,
-        world: World,
-        figures: Figures,
+        senses: Senses,
         *,
         defaults: Defaults,
         apis: Callable[[], frozenset[str]],
@@ -43,27 +42,36 @@ class ModelDeployments:
         identity: str,
     ) -> None:
         """`apis()` gives the optional APIs that the cluster serves now, `clock()` the time in UTC."""
-        self._world, self._figures, self._defaults, self._apis, self._clock = world, figures, defaults, apis, clock
-        self._apply = Apply(kube, world, identity)
+        self._senses, self._defaults, self._apis, self._clock = senses, defaults, apis, clock
+        self._apply = Apply(kube, senses.world, identity)
+        self._moves = Moves()
 
     async def reconcile(self, key: Ref) -> Outcome:
         """One look at one model, and at most one step. ApiErrors other than Invalid are the caller's to retry."""
-        model = self._world.get(key)
+        model = self._senses.world.get(key)
         # The children of a deleted model go by their owner references.
         if model is None or "deletionTimestamp" in model["metadata"]:
             return Outcome()
         now = self._clock()
         try:
-            seen = observe(self._world, self._figures, model, defaults=self._defaults, apis=self._apis())
+            seen = observe(
+                self._senses,
+                model,
+                defaults=self._defaults,
+                apis=self._apis(),
+                moved_lately=self._moves.others(key, now),
+            )
         except ValidationError as problem:
             return await self._refuse(model, "InvalidSpec", sentence(problem), now)
         steps = plan(seen, decide(seen, now))
         try:
             changed = await self._apply.children(model, steps.objects)
             changed |= await self._apply.deletes(steps.delete)
+            changed |= await self._apply.fence(steps.fence)
         except Invalid as problem:
             reason = "NameTaken" if isinstance(problem, NameTaken) else "Refused"
             return await self._refuse(model, reason, str(problem), now)
+        self._moves.note(key, model, steps.status, now)
         if steps.status is not None:
             changed |= await self._apply.status(model, steps.status)
         # After the status: from then on the step counts as taken, and no later reconcile tells it again.

@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import ModelDeployment
-from allod.domain.names import MODEL
-from allod.domain.serving.seen import Neighbour, Seen
+from allod.domain.manifest import Ref
+from allod.domain.names import MODEL, REVISION
+from allod.domain.serving.seen import Companion, Neighbour, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Defaults
-    from allod.reconcile.world import Figures, World
+    from allod.reconcile.world import Ears, Figures, Windows, World
 
 
-def observe(world: World, figures: Figures, model: Manifest, *, defaults: Defaults, apis: frozenset[str]) -> Seen:
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """Where a look at a model looks."""
+
+    world: World
+    figures: Figures
+    ears: Ears
+    windows: Windows
+
+
+def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0) -> Seen:
     """Everything that a decision about this ModelDeployment may use.
 
     Raises pydantic's ValidationError when the object cannot be understood: it was stored under another version of the CRD.
     """
-    uid = model["metadata"]["uid"]
+    world, uid = senses.world, model["metadata"]["uid"]
     children = tuple(each for each in world.owned(uid) if each["kind"] != "Pod")
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
     pods = tuple(_pods(world, model, {each["metadata"]["uid"] for each in statefulsets}))
+    companion = _companion(world, model)
+    # Without its status: what an older operator wrote there must not make the object unreadable.
+    read = ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"})
     return Seen(
-        # Without its status: what an older operator wrote there must not make the object unreadable.
-        model=ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"}),
+        model=read,
         status=model.get("status") or {},
         children=children,
         pods=pods,
         defaults=defaults,
         neighbours=tuple(_neighbours(world, model)),
         apis=apis,
-        figures=figures.of(pods),
+        figures=senses.figures.of(pods),
+        beats=senses.ears.of((*pods, *(companion.pods if companion else ()))),
+        blind=senses.ears.blind(),
+        companion=companion,
+        moved_lately=moved_lately,
+        windows=senses.windows.of(pods, read.spec.health.slos),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
 
@@ -62,4 +81,36 @@ def _neighbours(world: World, model: Manifest) -> Iterator[Neighbour]:
     for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, model["metadata"]["namespace"]):
         meta = other["metadata"]
         if meta["uid"] != model["metadata"]["uid"]:
-            yield Neighbour(meta["name"], served_names(other), meta["creationTimestamp"])
+            needs = bool(((other.get("status") or {}).get("standby") or {}).get("needed"))
+            yield Neighbour(meta["name"], served_names(other), meta["creationTimestamp"], standby_of(other), needs)
+
+
+def standby_of(model: Manifest) -> str | None:
+    """Name of the ModelDeployment that `spec.standby` names."""
+    named: str | None = (model.get("spec", {}).get("standby") or {}).get("modelDeploymentRef", {}).get("name")
+    return named
+
+
+def _companion(world: World, model: Manifest) -> Companion | None:
+    namespace, name = model["metadata"]["namespace"], standby_of(model)
+    there = world.get(Ref(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, namespace, name)) if name else None
+    if there is None or "deletionTimestamp" in there["metadata"]:
+        return None
+    service = world.get(Ref("v1", "Service", namespace, there["metadata"]["name"]))
+    selector = ((service or {}).get("spec") or {}).get("selector") or {}
+    revision = selector.get(REVISION) if selector.get(MODEL) == name else None
+    spec = there["spec"]
+    return Companion(
+        served_names=served_names(there),
+        task=spec.get("model", {}).get("task", "Generate"),
+        replicas=spec.get("replicas", 1),
+        standby=standby_of(there),
+        revision=revision,
+        pods=tuple(_pods_of(world, there, revision)) if revision else (),
+    )
+
+
+def _pods_of(world: World, model: Manifest, revision: str) -> Iterator[Manifest]:
+    for child in world.owned(model["metadata"]["uid"]):
+        if child["kind"] == "StatefulSet" and (child["metadata"].get("labels") or {}).get(REVISION) == revision:
+            yield from (each for each in world.owned(child["metadata"]["uid"]) if each["kind"] == "Pod")

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
+    from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.beat import Beat
     from allod.domain.serving.seen import EngineFigures
+    from allod.domain.serving.windows import Window
 
 
 class World(Protocol):
@@ -37,6 +40,23 @@ class Figures(Protocol):
 
     def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
         """By revision hash, of ready pods that have answered. Those that were never asked will be, in the background."""
+
+
+class Ears(Protocol):
+    """What is heard of pods on the operator's own connections."""
+
+    def of(self, seen: Iterable[Manifest]) -> Mapping[str, Beat]:
+        """By uid, of pods whose engine runs now. Those that are new are listened to from now on."""
+
+    def blind(self) -> str:
+        """Why silence says nothing at present: most pods fell silent at once. Empty when it does."""
+
+
+class Windows(Protocol):
+    """What engines counted over the windows of SLOs."""
+
+    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+        """By revision hash, then by the names of the SLOs. Serving pods that were never asked will be, in the background."""
 
 
 @dataclass(frozen=True, slots=True)

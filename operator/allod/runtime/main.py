@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,14 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0 after a signal, 1 when the lease was lost or nothing could be started."""
     logs.configure(settings.log_level)
+    lift_descriptor_limit()
     return asyncio.run(_main(settings))
+
+
+def lift_descriptor_limit() -> None:
+    """There is a connection for each pod, and a container may begin with 1,024 descriptors where it may have more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _main(settings: Settings) -> int:

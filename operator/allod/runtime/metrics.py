@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -9,10 +10,12 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.beat import State
 
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 RECONCILE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
 CONDITION_LABELS = ("kind", "namespace", "name", "type", "status")
 
@@ -33,10 +36,16 @@ class Metrics:
         self._wait = Histogram("allod_workqueue_latency_seconds", "How long objects waited for a worker", registry=self.registry)
         self.leader = Gauge("allod_leader", "1 in the replica that works, 0 in one that waits", registry=self.registry)
         self._requests = self._counter("allod_api_requests_total", "Requests to the API server; code 0: no answer", ("verb", "code"))
+        self._scrapes = self._counter("allod_scrapes_total", "Looks at the counters of engines whose models have SLOs", ("result",))
         self._last_event = Gauge(
             "allod_watch_last_event_timestamp_seconds", "When the last watch event came", ("resource",), registry=self.registry
         )
         self._condition = Gauge("allod_condition", "1 for the status that a condition has", CONDITION_LABELS, registry=self.registry)
+        self._heartbeats = Gauge("allod_heartbeat_pods", "Pods that are listened to, by what is heard", ("state",), registry=self.registry)
+        self._beats = Counter("allod_heartbeats_total", "Heartbeats of engines that were heard", registry=self.registry)
+        self._lag = Histogram(
+            "allod_event_loop_lag_seconds", "How late the event loop was, each 50 ms", buckets=LAG_BUCKETS, registry=self.registry
+        )
         self._conditions: dict[Ref, frozenset[tuple[str, str]]] = {}
 
     def page(self) -> bytes:
@@ -64,9 +73,23 @@ class Metrics:
         """The API server answered, or did not (code 0)."""
         self._requests.labels(verb, str(code)).inc()
 
+    def scraped(self, result: str) -> None:
+        """An engine was asked for its counters: `answered` or `unavailable`."""
+        self._scrapes.labels(result).inc()
+
     def heard(self, plural: str) -> None:
         """A watch event came."""
         self._last_event.labels(plural).set_to_current_time()
+
+    def heartbeat_states(self, states: Iterable[State], count: Callable[[State], float]) -> None:
+        """`count(state)` is how many pods are in it, asked at each scrape."""
+        for state in states:
+            self._heartbeats.labels(state).set_function(partial(count, state))
+
+    def listened(self, beats: int, late: float) -> None:
+        """One more look at the time: so many heartbeats came since the last one, and it is late by so many seconds."""
+        self._beats.inc(beats)
+        self._lag.observe(late)
 
     def conditions(self, target: Ref, manifest: Manifest | None) -> None:
         """An object's conditions are these now. Without the object its series end."""

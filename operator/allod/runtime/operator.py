@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from allod.domain.manifest import ref
 from allod.reconcile.modeldeployment import ModelDeployments
+from allod.reconcile.observe import Senses
+from allod.runtime import figures, scrapes
 from allod.runtime.discovery import Discovery
 from allod.runtime.figures import EngineReader
+from allod.runtime.heartbeats import Heartbeats
 from allod.runtime.lease import CLIENT_GO, Lease, Timing, lease_ref
 from allod.runtime.lister import Lister
-from allod.runtime.routing import concerned, model_ref
+from allod.runtime.routing import companions, concerned, model_ref
+from allod.runtime.scrapes import Scrapes
 from allod.runtime.store import Store, model_label
 from allod.runtime.watches import Watches
 from allod.runtime.workers import RETRIES, Workers
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from allod.adapters.resources import Resource
     from allod.domain.manifest import Manifest, Ref
     from allod.reconcile.world import Outcome
-    from allod.runtime.figures import Pages
     from allod.runtime.metrics import Metrics
     from allod.runtime.settings import Settings
 
@@ -37,8 +40,14 @@ WORKERS = 8
 """Models worked on at once. An API server on two cores took 335 writes a second from 16 connections; eight models keep it busy."""
 READERS = 4
 """Engines asked for their figures at once."""
+SCRAPERS = 16
+"""Engines asked for their counters at once. One answer takes some ms; one that does not come takes 2 s."""
 RESTART = 1.0
 """Seconds until watches that ended by themselves begin again."""
+
+
+class Pages(figures.Pages, scrapes.Pages, Protocol):
+    """Engines' metrics pages: adapters.engine.EnginePages."""
 
 
 class Operator:
@@ -49,15 +58,16 @@ class Operator:
         self._leads = False
         self._queue: WorkQueue[Ref] = WorkQueue(RETRIES, metrics.waited)
         metrics.depth(lambda: len(self._queue))
-        self._store = Store(self._changed)
+        self._store = Store(self._changed, self._wrote)
         self._discovery = Discovery(kube)
         self._lister = Lister(kube, self._store, self._discovery, namespaces=settings.namespaces, look_at=self._look_at, backoff=RETRIES)
         self._lease = Lease(kube, lease_ref(settings.namespace), settings.pod_name, timing)
         self._figures = EngineReader(pages, self._store.get, self._engine_answered)
+        self._heartbeats = Heartbeats(self._store.get, self._heard_of, metrics)
+        self._scrapes = Scrapes(pages, self._store.get, self._engine_answered, metrics.scraped)
         self._models = ModelDeployments(
             kube,
-            self._store,
-            self._figures,
+            Senses(self._store, self._figures, self._heartbeats, self._scrapes),
             defaults=settings.defaults,
             apis=lambda: self._discovery.apis,
             clock=lambda: datetime.now(UTC),
@@ -98,6 +108,9 @@ class Operator:
                 group.create_task(self._workers.run())
             for _ in range(READERS):
                 group.create_task(self._figures.run())
+            group.create_task(self._heartbeats.run(), name="heartbeats")
+            for _ in range(SCRAPERS):
+                group.create_task(self._scrapes.run())
 
     async def _reconcile(self, key: Ref) -> Outcome:
         try:
@@ -147,6 +160,18 @@ class Operator:
             self._look_at(each)
         if old is not None and new is None:
             self._figures.forget(ref(old))
+            self._heartbeats.forget(ref(old))
+            self._scrapes.forget(ref(old))
+
+    def _wrote(self, new: Manifest) -> None:
+        for each in companions(self._store, new):
+            self._look_at(each)
+
+    def _heard_of(self, pod: Manifest) -> None:
+        """The operator's own connection to a pod says something new."""
+        self._look_at(model_ref(pod["metadata"]["namespace"], model_label(pod)))
+        for each in companions(self._store, pod):
+            self._look_at(each)
 
     def _engine_answered(self, pod: Manifest) -> None:
         self._look_at(model_ref(pod["metadata"]["namespace"], model_label(pod)))

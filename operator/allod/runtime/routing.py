@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from allod.adapters.resources import MODELDEPLOYMENTS, STATEFULSETS
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import MODEL
-from allod.reconcile.observe import served_names
+from allod.reconcile.observe import served_names, standby_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ def _concerned(world: World, manifest: Manifest) -> Iterator[Ref]:
     if manifest["kind"] == MODELDEPLOYMENTS.kind:
         yield ref(manifest)
         yield from _rivals(world, manifest)
+        yield from companions(world, manifest)
     elif "involvedObject" in manifest:
         about = manifest["involvedObject"]
         statefulset = world.get(Ref(STATEFULSETS.api_version, STATEFULSETS.kind, about.get("namespace", ""), about.get("name", "")))
@@ -38,6 +39,25 @@ def _concerned(world: World, manifest: Manifest) -> Iterator[Ref]:
             yield from _concerned(world, statefulset)
     elif name := (manifest["metadata"].get("labels") or {}).get(MODEL):
         yield model_ref(namespace, name)
+        yield from companions(world, manifest)
+
+
+def companions(world: World, manifest: Manifest) -> Iterator[Ref]:
+    """Other models that decide by this object: those whose standby the model is, and its own standby, which may have to wake for it."""
+    meta = manifest["metadata"]
+    if manifest["kind"] == MODELDEPLOYMENTS.kind:
+        yield from _primaries(world, meta["namespace"], meta["name"])
+        if standby := standby_of(manifest):
+            yield model_ref(meta["namespace"], standby)
+    elif manifest["kind"] in ("Pod", "Service") and (name := (meta.get("labels") or {}).get(MODEL)):
+        yield from _primaries(world, meta["namespace"], name)
+
+
+def _primaries(world: World, namespace: str, standby: str) -> Iterator[Ref]:
+    """Models that name this one as their standby."""
+    for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, namespace):
+        if standby_of(other) == standby:
+            yield ref(other)
 
 
 def _rivals(world: World, manifest: Manifest) -> Iterator[Ref]:

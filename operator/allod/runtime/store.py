@@ -54,9 +54,9 @@ class Index(Generic[K]):
 class Store:
     """Objects by identity, by owner, and by kind and namespace. All calls from the event loop's thread."""
 
-    def __init__(self, heard: Heard = lambda _old, _new: None) -> None:
-        """`heard(old, new)` is called on each change; None where there was, or is, no object."""
-        self._heard = heard
+    def __init__(self, heard: Heard = lambda _old, _new: None, wrote: Callable[[Manifest], None] = lambda _new: None) -> None:
+        """`heard(old, new)` is called on each change; None where there was, or is, no object. `wrote(new)` is called on own writes."""
+        self._heard, self._wrote = heard, wrote
         self._objects: dict[Ref, Manifest] = {}
         self._owned: Index[str] = Index()
         """By uid of an owner, or of what an Event is about."""
@@ -89,9 +89,10 @@ class Store:
             self._heard(old, self._objects[target])
 
     def wrote(self, answer: Manifest) -> None:
-        """Take note of the answer to an own write. No news for anybody: who wrote knows."""
+        """Take note of the answer to an own write. Who wrote knows; it may be news for others."""
         target = ref(answer)
-        self._set(target, self._objects.get(target), answer)
+        if self._set(target, self._objects.get(target), answer):
+            self._wrote(self._objects[target])
 
     def drop(self, gone: Manifest) -> None:
         """Take note that exactly this object is gone. No news when another of its name is there already."""

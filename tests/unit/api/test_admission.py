@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from admission.case import vllm
-from admission.engine_cases import ENGINE_CASES
 from admission.shape_cases import SHAPE_CASES
-from admission.spec_cases import SPEC_CASES
+from admission.table import CASES
 from allod.api.admission import violations
 from allod.api.conformity import Violation
 from allod.api.crds import KINDS
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from admission.case import Case
     from admission.shape_cases import ShapeCase
-
-CASES = SPEC_CASES + ENGINE_CASES
 
 
 def rule_names(schema: Schema) -> Iterator[str]:

@@ -4,19 +4,18 @@ import pytest
 from pydantic import ValidationError
 
 from admission.case import VLLM, named, vllm
-from admission.engine_cases import ENGINE_CASES
-from admission.spec_cases import SPEC_CASES
+from admission.table import CASES
 from allod.api.modeldeployment import ModelDeployment, NetworkPolicy, Parallelism
 
 
 def test_what_a_newer_version_added_is_ignored() -> None:
-    newer = vllm(standby={"modelDeploymentRef": {"name": "chat-small"}}, engine__speculative={"method": "ngram"})
-    newer["status"] = {"standby": {"ready": True}, "url": "http://chat.default.svc:8000/v1"}
+    newer = vllm(autoscaling={"maxReplicas": 4}, engine__speculative={"method": "ngram"})
+    newer["status"] = {"forecast": {"pods": 3}, "url": "http://chat.default.svc:8000/v1"}
     assert ModelDeployment.model_validate(newer).spec == ModelDeployment.model_validate(VLLM).spec
 
 
 def test_every_manifest_that_the_api_server_takes_is_read() -> None:
-    for case in SPEC_CASES + ENGINE_CASES:
+    for case in CASES:
         assert ModelDeployment.model_validate(case.passes).metadata.name
 
 
@@ -38,6 +37,13 @@ def test_a_document_is_what_was_written_without_defaults() -> None:
     read = ModelDeployment.model_validate(written).document()
     written["spec"]["resources"]["cpu"] = "16"
     assert read["spec"] == written["spec"]
+
+
+def test_an_objective_is_read_with_its_numbers() -> None:
+    slo = {"name": "ttft", "metric": "TTFTSeconds", "quantile": "0.99", "threshold": "2.5", "window": "5m"}
+    (read,) = ModelDeployment.model_validate(vllm(health__slos=[slo])).spec.health.slos
+    assert read.quantile
+    assert (read.quantile.value, read.threshold.value, read.window.seconds, read.min_requests) == (0.99, 2.5, 300, 50)
 
 
 def test_a_null_is_a_field_that_was_left_out() -> None:

@@ -13,16 +13,21 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from allod.api.modeldeployment import ModelDeployment
+from allod.domain.conditions import timestamp
 from allod.domain.manifest import Manifest, Ref, ref
-from allod.domain.names import REVISION
+from allod.domain.names import MODEL, REVISION
+from allod.domain.serving import pod as pods
+from allod.domain.serving.beat import Beat
 from allod.domain.serving.decide import decide
-from allod.domain.serving.seen import Defaults, EngineFigures, Neighbour, Seen
+from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from allod.domain.plan import Event, Plan
+    from allod.domain.serving.beat import State
+    from allod.domain.serving.windows import Window
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 DEFAULTS = Defaults(
@@ -36,7 +41,9 @@ SPEC: dict[str, Any] = {
     "engine": {"type": "vLLM", "maxModelLen": 16384},
     "resources": {"gpu": {"count": 1, "memory": "80Gi"}, "memory": "32Gi"},
     "replicas": 1,
+    "rollout": {"bake": "0s"},
 }
+"""Without a bake time a rollout is over when traffic has moved; `test_bakes` is about the others."""
 MOST_STEPS = 60
 """Nothing of ours needs so many: a world that does not come to rest is a bug."""
 
@@ -101,6 +108,15 @@ class World:
     warnings: tuple[Manifest, ...] = ()
     """Events about StatefulSets."""
     deleted: bool = False
+    companion: Companion | None = None
+    """The model that `spec.standby` names."""
+    moved_lately: int = 0
+    hears: Callable[[str], Beat | None] = field(default=lambda _revision: None)
+    """What the operator's own connection says of the pods of a revision, by its letter; `standby` stands for the companion's."""
+    blind: str = ""
+    windows: Callable[[str], dict[str, Window]] = field(default=lambda _revision: {})
+    """What the engines of a revision counted, by the names of the objectives."""
+    annotations: dict[str, str] = field(default_factory=dict)
 
     def edit(self, **changes: Any) -> None:
         """Write the spec, as `kubectl edit` does: dots in names as double underscores."""
@@ -119,6 +135,7 @@ class World:
             "namespace": "ai",
             "uid": "u-1",
             "generation": self.generation,
+            "annotations": self.annotations,
             "creationTimestamp": "2026-11-20T01:00:00Z",
         }
         deletion = {"deletionTimestamp": "2026-11-20T03:00:00Z"} if self.deleted else {}
@@ -136,7 +153,18 @@ class World:
             apis=self.apis,
             figures=dict.fromkeys(self.letters, self.figures) if self.figures else {},
             events=self.warnings,
+            companion=self.companion,
+            moved_lately=self.moved_lately,
+            beats=self._beats(),
+            blind=self.blind,
+            windows={name: self.windows(letter) for name, letter in self.letters.items()},
         )
+
+    def _beats(self) -> dict[str, Beat]:
+        heard = {name: self.hears(self.letter(pod["metadata"]["labels"][REVISION])) for name, pod in self.pods.items()}
+        standbys = self.companion.pods if self.companion else ()
+        heard |= {pod["metadata"]["uid"]: self.hears("standby") for pod in standbys}
+        return {uid: beat for uid, beat in heard.items() if beat}
 
     def reconcile(self) -> Plan:
         """One look and what follows."""
@@ -170,7 +198,8 @@ class World:
         for name, statefulset in wanted.items():
             if name not in self.pods:
                 template = copy.deepcopy(statefulset["spec"]["template"])
-                self.pods[name] = {"metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
+                labels = template["metadata"]["labels"]
+                self.pods[name] = {"metadata": {"name": name, "uid": name, "labels": labels}, "spec": template["spec"]}
         free = self.gpus
         for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
             letter = self.letter(pod["metadata"]["labels"][REVISION])
@@ -180,7 +209,25 @@ class World:
                 continue
             free -= needs
             pod["spec"]["nodeName"] = "n1"
-            pod["status"] = self.engine(letter)
+            pod["status"] = self._since(self.engine(letter), pod.get("status") or {})
+
+    def _since(self, status: Status, before: Status) -> Status:
+        """The status, with the time at which readiness came to be what it is."""
+        old: dict[str, Any] = next((each for each in before.get("conditions", ()) if each["type"] == "Ready"), {})
+        for each in status.get("conditions", ()):
+            if each["type"] == "Ready":
+                same = old.get("status") == each["status"] and "lastTransitionTime" in old
+                each["lastTransitionTime"] = old["lastTransitionTime"] if same else timestamp(self.now)
+        return status
+
+    def wait(self, seconds: int) -> list[str]:
+        """Time goes by. The operator looks when it said that it would, and whenever something changes."""
+        end, steps = self.now + timedelta(seconds=seconds), self.settle()
+        while self.now < end:
+            due = self.reconcile().requeue_after
+            self.now = min(end, self.now + due) if due else end
+            steps += self.settle()
+        return steps
 
     def letter(self, revision: str) -> str:
         return self.letters.setdefault(revision, ascii_uppercase[len(self.letters)])
@@ -188,11 +235,14 @@ class World:
     @property
     def route(self) -> str:
         service = self.children.get(Ref("v1", "Service", "ai", "chat"))
-        return self.letter(service["spec"]["selector"][REVISION]) if service else "-"
+        if service is None:
+            return "-"
+        selector = service["spec"]["selector"]
+        return self.letter(selector[REVISION]) if selector[MODEL] == "chat" else str(selector[MODEL])
 
     def serving(self) -> list[str]:
         """Pods that answer, by the letters of their revisions."""
-        up = [pod for pod in self.pods.values() if pod.get("status") == ready()]
+        up = [pod for pod in self.pods.values() if pods.is_ready(pod)]
         return sorted(self.letter(pod["metadata"]["labels"][REVISION]) for pod in up)
 
     def condition(self, kind: str) -> tuple[str, str, str]:
@@ -237,8 +287,21 @@ class World:
         """A restore of etcd, or a person with kubectl."""
         self.status = {}
 
-    def with_neighbour(self, name: str, created: str, *served: str) -> None:
-        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created))
+    def with_neighbour(self, name: str, created: str, *served: str, **more: Any) -> None:
+        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
+
+
+def heard(state: State, message: str, at: datetime, *, before: bool = True) -> Beat:
+    """What our own connection says. `before`: whether it ever heard this pod."""
+    return Beat(state, at, message, heard=before)
+
+
+def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
+    """chat-small: a standby that answers for chat, with `up` ready pods."""
+    names = [f"chat-small-5ba11000-{number}" for number in range(up)]
+    found = tuple({"metadata": {"name": name, "uid": name}, "status": ready()} for name in names)
+    fields: dict[str, Any] = {"served_names": frozenset({"chat", "chat-small"}), "task": "Generate", "replicas": replicas}
+    return Companion(**(fields | {"standby": None, "revision": "5ba11000", "pods": found} | other))
 
 
 def _pod_names(statefulset: Manifest) -> list[str]:

@@ -9,6 +9,8 @@ from allod.api.modeldeployment import ModelDeploymentSpec
 from allod.domain.serving.revision import changes, hash_of, remembered, snapshot
 from unit.domain.simulation import SPEC, World
 
+SLO = {"name": "errors", "metric": "ErrorRatio", "threshold": "0.01", "window": "2m"}
+
 
 def hashed(spec: dict[str, Any]) -> str:
     return hash_of(snapshot(ModelDeploymentSpec.model_validate(spec)))
@@ -26,6 +28,7 @@ def test_the_hash_of_a_spec_never_changes() -> None:
         {"suspend": True},
         {"monitoring": {"podMonitor": False}},
         {"networkPolicy": {"allowFrom": []}},
+        {"health": {"slos": [SLO]}},
         {"a field of a later version": 1},
     ],
     ids=str,
@@ -49,6 +52,11 @@ def test_what_no_pod_is_made_of_makes_no_revision(change: dict[str, Any]) -> Non
 )
 def test_what_pods_are_made_of_makes_a_revision(change: dict[str, Any]) -> None:
     assert hashed(SPEC | change) != hashed(SPEC)
+
+
+def test_objectives_beside_a_time_out_make_no_revision_of_their_own() -> None:
+    health = {"hangTimeout": "10s"}
+    assert hashed(SPEC | {"health": health | {"slos": [SLO]}}) == hashed(SPEC | {"health": health}) != hashed(SPEC)
 
 
 def test_the_order_of_fields_makes_no_revision() -> None:

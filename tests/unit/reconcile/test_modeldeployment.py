@@ -56,6 +56,14 @@ async def test_a_look_right_after_a_write_sees_what_was_written(drive: Drive) ->
     assert [verb for verb, _ in drive.cluster.writes if verb == "apply"] == []
 
 
+async def test_objectives_are_looked_at_by_all_pods_and_restart_none(drive: Drive) -> None:
+    revision = await settled(drive)
+    drive.edit(health={"slos": [{"name": "errors", "metric": "ErrorRatio", "threshold": "0.01", "window": "2m"}]})
+    await drive.settle()
+    assert (drive.windows.asked[0], drive.windows.asked[-1]) == ((0, ()), (2, ("errors",)))
+    assert drive.cluster.names("StatefulSet") == (f"chat-{revision}",)
+
+
 async def test_an_edit_moves_to_a_new_revision_and_removes_the_old_one(drive: Drive) -> None:
     old = await settled(drive)
     drive.edit(engine={"type": "LlamaCpp", "maxModelLen": 2048})

@@ -18,17 +18,19 @@ def thing(kind: str, name: str, labels: dict[str, str] | None = None, **more: An
     return {"apiVersion": version, "kind": kind, "metadata": meta, **more}
 
 
-def model(name: str, served: str | None = None, *aliases: str) -> Manifest:
-    return thing("ModelDeployment", name, spec={"model": {"servedName": served, "aliases": list(aliases)}})
+def model(name: str, served: str | None = None, *aliases: str, standby: str | None = None) -> Manifest:
+    spec: dict[str, Any] = {"model": {"servedName": served, "aliases": list(aliases)}}
+    return thing("ModelDeployment", name, spec=spec | ({"standby": {"modelDeploymentRef": {"name": standby}}} if standby else {}))
 
 
+LEGAL = model("legal", standby="small")
 OF_CHAT = {"allod.dev/model": "chat"}
 
 
 @pytest.fixture
 def store() -> Store:
     made = Store()
-    for each in (model("chat"), model("rival", None, "chat"), model("other"), thing("StatefulSet", "chat-1", OF_CHAT)):
+    for each in (model("chat"), model("rival", None, "chat"), model("other"), LEGAL, thing("StatefulSet", "chat-1", OF_CHAT)):
         made.put(each)
     return made
 
@@ -43,6 +45,11 @@ CASES: dict[str, tuple[Manifest | None, Manifest | None, set[str]]] = {
     "a model alone": (None, model("other"), {"other"}),
     "a model that lets a name go": (model("third", "chat"), model("third", "own"), {"third", "chat", "rival"}),
     "a model that cannot be understood": (None, thing("ModelDeployment", "broken", spec={}), {"broken"}),
+    "a standby": (None, model("small"), {"small", "legal"}),
+    "a model with a standby": (None, LEGAL, {"legal", "small"}),
+    "a pod of a standby": (None, thing("Pod", "small-1-0", {"allod.dev/model": "small"}), {"small", "legal"}),
+    "the Service of a standby": (None, thing("Service", "small", {"allod.dev/model": "small"}), {"small", "legal"}),
+    "a StatefulSet of a standby": (None, thing("StatefulSet", "small-1", {"allod.dev/model": "small"}), {"small"}),
     "an event about a StatefulSet": (None, thing("Event", "e", involvedObject={"namespace": "ai", "name": "chat-1"}), {"chat"}),
     "an event about another StatefulSet": (None, thing("Event", "e", involvedObject={"namespace": "ai", "name": "db"}), set()),
 }

@@ -54,6 +54,8 @@ async def test_the_names_of_the_figures_stay(base: str, metrics: Metrics) -> Non
     metrics.waited(0.1)
     metrics.depth(lambda: 3)
     metrics.leader.set(1)
+    metrics.heartbeat_states(("Serving", "Gone"), len)
+    metrics.listened(5, 0.02)
     metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     _, text = await page(f"{base}/metrics")
     for line in (
@@ -66,6 +68,10 @@ async def test_the_names_of_the_figures_stay(base: str, metrics: Metrics) -> Non
         "allod_workqueue_depth 3.0",
         "allod_leader 1.0",
         'allod_condition{kind="ModelDeployment",name="chat",namespace="ai",status="True",type="Ready"} 1.0',
+        'allod_heartbeat_pods{state="Gone"} 4.0',
+        'allod_heartbeat_pods{state="Serving"} 7.0',
+        "allod_heartbeats_total 5.0",
+        'allod_event_loop_lag_seconds_bucket{le="0.025"} 1.0',
         "process_resident_memory_bytes",
     ):
         assert line in text

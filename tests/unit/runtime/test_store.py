@@ -160,3 +160,13 @@ def test_an_event_is_found_by_what_it_is_about(store: Store) -> None:
 
 def test_refusals_are_read_where_their_selector_is_served() -> None:
     assert (REFUSALS.api_version, REFUSALS.path()) == ("v1", "/api/v1/events")
+
+
+def test_an_own_write_is_told_apart_from_what_others_did(heard: Heard) -> None:
+    wrote: list[str] = []
+    store = Store(heard, lambda new: wrote.append(new["metadata"]["name"]))
+    store.put(thing(version=5))
+    store.wrote(thing(version=6))
+    store.put(thing(version=6))
+    assert heard.news == [("new", "chat-1")]
+    assert wrote == ["chat-1"]

@@ -108,7 +108,7 @@ async def test_watches_that_end_while_an_answer_comes_in_end_without_a_word(capl
     async with stalling() as (server, asked):
 
         async def anybody() -> Credentials:
-            return Credentials(server, ca_path=None, verify=False, certificate_path=None, private_key_path=None, token="t")
+            return Credentials(server, ca_path=None, verify=False, certificate_path=None, private_key_path=None, token=None)
 
         watching = asyncio.create_task(Watches(KINDS, (), anybody, lambda _of, _how, _manifest: None).run())
         await asked.wait()

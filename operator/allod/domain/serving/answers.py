@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
 from allod.domain.serving import pod as pods
+from allod.domain.serving import standbyanswers as standbys
+from allod.domain.serving import wishes
 from allod.domain.serving.finding import CONCERNS
 
 if TYPE_CHECKING:
@@ -22,20 +24,24 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         model_available(outcome),
         gpus_available(outcome),
         fits_memory(outcome),
+        *(standbys.conditions(outcome) if outcome.found.standby or outcome.away else ()),
     )
 
 
 def ready(outcome: Outcome) -> Condition:
     """Does the model serve now? True as long as one pod of any revision does: that is the point of it."""
     active, trouble = outcome.active, outcome.trouble
-    if active and active.ready:
-        return Condition("Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.route} serve")
+    if outcome.away and outcome.standby_pods and outcome.found.standby:
+        serves = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.found.standby.name} serve"
+        return Condition("Ready", "True", "StandbyServing", serves)
+    if active and active.ready and not outcome.away:
+        return Condition("Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve")
     if trouble:
         return Condition("Ready", "False", trouble.reason, trouble.message)
     if not outcome.wanted:
         return Condition("Ready", "False", "ScaledToZero", "spec.replicas is 0")
-    if active and active.good_since:
-        return Condition("Ready", "False", "Unavailable", f"no pod of revision {outcome.step.route} serves at present")
+    if active and active.proven:
+        return Condition("Ready", "False", "Unavailable", f"no pod of revision {outcome.step.home} serves at present")
     return Condition("Ready", "False", "Starting", f"revision {outcome.found.desired.hash} is starting")
 
 
@@ -49,7 +55,7 @@ def progressing(outcome: Outcome) -> Condition:
     if desired and desired.failed and desired.finding:
         return Condition("Progressing", "False", "RevisionFailed", f"revision {name} was given up: {desired.finding.message}")
     ready = desired.ready if desired else 0
-    if not outcome.rolling and ready >= outcome.wanted:
+    if not outcome.rolling and ready >= outcome.wanted and not outcome.away:
         return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, 'ready pod')}")
     reason = trouble.reason if trouble else "RollingOut" if outcome.rolling else "Starting"
     return Condition("Progressing", "True", reason, f"{ready} of {outcome.wanted} pods of revision {name} are ready")
@@ -60,8 +66,13 @@ def degraded(outcome: Outcome) -> Condition:
     trouble, active = outcome.trouble, outcome.active
     if trouble:
         return Condition("Degraded", "True", trouble.reason, trouble.message)
-    if active and active.good_since and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.pods)):
-        left = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.route} serve"
+    if outcome.found.by_hand:
+        by_hand = (
+            f"revision {outcome.found.desired.hash} runs in place of the spec, by the annotation {wishes.ROLLBACK}, until the spec changes"
+        )
+        return Condition("Degraded", "True", "RolledBackByHand", by_hand)
+    if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.pods)):
+        left = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve"
         return Condition("Degraded", "True", "PodsNotReady", left)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
@@ -71,7 +82,7 @@ def model_available(outcome: Outcome) -> Condition:
     if found := _found("ModelAvailable", outcome):
         return found
     subject = outcome.subject
-    if subject and (subject.ready or subject.good_since):
+    if subject and (subject.ready or subject.proven):
         return Condition("ModelAvailable", "True", "Loaded", "the engine has loaded the model")
     if subject and subject.inspection:
         return Condition("ModelAvailable", "True", "Inspected", "the model's files were found and read")
@@ -105,7 +116,7 @@ def fits_memory(outcome: Outcome) -> Condition:
     if inspected:
         answer: Literal["True", "Unknown"] = "Unknown" if inspected.verdict == "Unknown" else "True"
         return Condition("FitsMemory", answer, inspected.reason, inspected.message)
-    if subject and (subject.ready or subject.good_since):
+    if subject and (subject.ready or subject.proven):
         return Condition("FitsMemory", "True", "Loaded", "the engine has loaded the model")
     return Condition("FitsMemory", "Unknown", "NotReckoned", "the model has not been read yet")
 

@@ -6,15 +6,21 @@ Pure: the same input gives the same decision. What is refused makes no revision,
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.serving import story
-from allod.domain.serving.decision import Decision
+from allod.domain.serving.crossroads import crossroads, why
+from allod.domain.serving.decision import Away, Decision
+from allod.domain.serving.fence import fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import refusal
 from allod.domain.serving.rollout import Position, Step, next_step
+from allod.domain.serving.route import Route, next_route
+from allod.domain.serving.standby import selected_revision
 from allod.domain.serving.status import status
 from allod.domain.serving.survey import Survey, survey
+from allod.domain.serving.wanted import wanted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,9 +28,6 @@ if TYPE_CHECKING:
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
-
-HISTORY_LIMIT = 5
-"""Revisions that are remembered beyond those with pods: the ones that a person may want to go back to."""
 
 
 def decide(seen: Seen, now: datetime) -> Decision:
@@ -34,40 +37,67 @@ def decide(seen: Seen, now: datetime) -> Decision:
     found = survey(seen, now)
     refused = refusal(seen)
     suspended = seen.model.spec.suspend
-    step = _as_it_is(found) if suspended else next_step(_position(seen, found, refused))
-    outcome = Outcome(seen, found, step, None if suspended else refused, now)
+    if suspended:
+        step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
+    else:
+        step = next_step(_position(seen, found, refused))
+        route = next_route(crossroads(seen, found, step, now))
+    outcome = Outcome(seen, found, step, route, None if suspended else refused, now)
     steps = story.steps(outcome)
+    fence = () if suspended else fenced(seen, found, route)
     return Decision(
-        revisions=_kept(found, step),
+        revisions=_kept(seen, found, step),
         allocation=step.allocation,
-        route=step.route,
+        home=step.home,
+        away=_away(seen, found, route),
+        fence=fence,
         hands_off=suspended,
         status=status(outcome, steps),
-        events=story.events(outcome, steps),
-        requeue_after=found.look_again(now),
+        events=(*story.events(outcome, steps), *told(seen, fence)),
+        requeue_after=_look_again(found, route, now),
     )
 
 
 def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
-    name = found.desired.hash
+    name, rollout = found.desired.hash, seen.model.spec.rollout
     runs = name in found.facts and found.facts[name].asked is not None
     return Position(
         desired=None if refused and not runs else name,
-        wanted=seen.model.spec.replicas,
-        route=found.route,
+        wanted=wanted(seen),
+        home=found.home,
         standings={revision: facts.standing for revision, facts in found.facts.items()},
+        fallback=found.fallback,
+        strategy=rollout.strategy,
+        surge=rollout.max_surge,
+        on_standby=found.on_standby is not None,
+        standby_ready=bool(found.standby and found.standby.ready),
     )
 
 
 def _as_it_is(found: Survey) -> Step:
-    return Step({name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}, found.route)
+    return Step({name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}, found.home)
 
 
-def _kept(found: Survey, step: Step) -> tuple[Revision, ...]:
+def _away(seen: Seen, found: Survey, route: Route) -> Away | None:
+    """The pods of the standby that the Service selects; those that it selects already when nobody knows better."""
+    if route.to == "Home":
+        return None
+    name = found.standby.name if found.standby and (found.standby.ready or not found.on_standby) else found.on_standby
+    newest = found.standby.revision if found.standby and found.standby.name == name else None
+    revision = newest or selected_revision(seen)
+    return Away(name, revision) if name and revision else None
+
+
+def _look_again(found: Survey, route: Route, now: datetime) -> timedelta | None:
+    waits = [moment - now for moment in found.look_again(now)] + ([route.look_again] if route.look_again else [])
+    return max(min(waits), timedelta(seconds=1)) if waits else None
+
+
+def _kept(seen: Seen, found: Survey, step: Step) -> tuple[Revision, ...]:
     """Revisions with pods, the desired one with the highest number, and the newest of those that were good."""
     busy = {name for name, facts in found.facts.items() if name in step.allocation or facts.asked is not None}
-    idle = [name for name, facts in found.facts.items() if name not in busy and facts.good_since is not None]
-    kept = busy | set(idle[-HISTORY_LIMIT:])
+    idle = [name for name, facts in found.facts.items() if name not in busy and facts.good]
+    kept = busy | set(idle[-seen.model.spec.rollout.history_limit :])
     revisions = [facts.revision for name, facts in found.facts.items() if name in kept and name != found.desired.hash]
     if found.desired.hash in step.allocation:
         highest = max((revision.number for revision in revisions), default=0)

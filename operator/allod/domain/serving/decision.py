@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """Pods of another ModelDeployment that the stable Service points at."""
+
+    model: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The outcome of `decide`: `render/serving/plan.py` turns it into manifests and deletes."""
 
@@ -22,8 +30,12 @@ class Decision:
     """Every revision that stays remembered, oldest first; one whose `statefulset` is None is new and still to be rendered."""
     allocation: Mapping[str, int] = field(default_factory=dict)
     """Pods per revision hash. A revision that is absent here has no StatefulSet (any more)."""
-    route: str | None = None
-    """Hash of the revision that the stable Service points at. None: there is no Service yet, for there was never a revision."""
+    home: str | None = None
+    """Hash of the revision that traffic belongs to. None: there is no Service yet, for there was never a revision."""
+    away: Away | None = None
+    """Where the Service points instead of there."""
+    fence: tuple[Manifest, ...] = ()
+    """Pods that hang and that traffic has left: ended at once."""
     hands_off: bool = False
     """`spec.suspend`, or the object is being deleted: report, and touch nothing."""
     status: Manifest | None = None

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from allod.domain.serving import wanted
+from allod.domain.serving.crossroads import silent_for
+
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.rollout import Step
+    from allod.domain.serving.route import Route
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.survey import RevisionFacts, Survey
 
@@ -21,19 +25,50 @@ class Outcome:
     seen: Seen
     found: Survey
     step: Step
+    route: Route
     refused: Finding | None
     """Why no revision is made of the spec."""
     now: datetime
 
     @property
     def wanted(self) -> int:
-        """`spec.replicas`."""
-        return self.seen.model.spec.replicas
+        """Pods that it should have."""
+        return wanted.wanted(self.seen)
 
     @property
     def active(self) -> RevisionFacts | None:
-        """The revision that traffic goes to, once it is remembered."""
-        return None if self.step.route is None else self.found.facts.get(self.step.route)
+        """The revision that traffic belongs to, once it is remembered."""
+        return None if self.step.home is None else self.found.facts.get(self.step.home)
+
+    @property
+    def away(self) -> bool:
+        """Whether the standby answers."""
+        return self.route.to == "Standby"
+
+    @property
+    def standby_pods(self) -> int:
+        """Pods of the standby that answer, or could."""
+        return self.found.standby.ready_pods if self.found.standby else 0
+
+    @property
+    def needs_standby(self) -> bool:
+        """Whether it should be ready now: a cold one starts for it."""
+        if self.found.standby is None:
+            return False
+        active = self.active
+        lost = active is not None and active.proven and not active.ready and self.wanted > 0
+        handoff = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.failed
+        return self.away or lost or handoff
+
+    @property
+    def silent_for(self) -> timedelta | None:
+        """How long no pod at home has served. None: nobody can tell."""
+        return silent_for(self.seen, self.active, self.now) if self.active else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether what the spec asks for was given up."""
+        return bool(self.desired and self.desired.failed)
 
     @property
     def desired(self) -> RevisionFacts | None:
@@ -48,13 +83,13 @@ class Outcome:
     @property
     def rolling(self) -> bool:
         """Whether traffic is not where the spec wants it."""
-        return self.step.route != self.found.desired.hash
+        return self.step.home != self.found.desired.hash
 
     @property
     def trouble(self) -> Finding | None:
-        """The one thing that a person should know first: a refusal, what is wrong with what is wanted, then with what serves."""
-        if self.refused:
-            return self.refused
+        """The one thing that a person should know first: a refusal, traffic that waits, what is wrong with what is wanted, then serves."""
+        if self.refused or self.route.waits:
+            return self.refused or self.route.waits
         for facts in (self.desired, self.active):
             if facts and facts.finding and (self.wanted or facts.failed):
                 return facts.finding

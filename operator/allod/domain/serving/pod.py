@@ -39,6 +39,8 @@ class Container:
     ended: Mapping[str, Any]
     """How it ended last: exitCode, reason, message, startedAt, finishedAt; empty when it never did."""
     running: bool
+    since: str | None
+    """Start of its present life, RFC 3339."""
     started: bool
     """Its startup probe succeeded: it has served in this life."""
 
@@ -72,6 +74,14 @@ def is_lost(pod: Manifest) -> bool:
     """Whether it served and does not now. One that starts for the first time is not lost."""
     engine = container(pod, ENGINE)
     return engine is not None and not engine.ready and (engine.started or engine.restarts > 0)
+
+
+def has_served(pod: Manifest) -> bool:
+    """Whether its engine was ready in this life. One that has only just begun to answer is not ready yet, and never was."""
+    engine, now = container(pod, ENGINE), condition(pod, "Ready")
+    if engine is None or not engine.started:
+        return False
+    return now.get("status") == "True" or seconds_between(engine.since, now.get("lastTransitionTime")) > 0
 
 
 def is_placed(pod: Manifest) -> bool:
@@ -111,6 +121,7 @@ def _container(found: Mapping[str, Any], image: str) -> Container:
         waiting_message=waiting.get("message", ""),
         ended=state.get("terminated") or last.get("terminated") or {},
         running="running" in state,
+        since=(state.get("running") or {}).get("startedAt"),
         started=bool(found.get("started")),
     )
 

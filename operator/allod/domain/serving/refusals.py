@@ -18,7 +18,10 @@ def name_taken(seen: Seen) -> Finding | None:
     """An older ModelDeployment of the namespace serves one of our names: clients could not tell which of the two answers."""
     mine = (seen.model.metadata.creation_timestamp, seen.model.metadata.name)
     ours = served_names(seen.model)
+    standby = standby_name(seen.model)
     for other in sorted(seen.neighbours, key=_age):
+        if other.name == standby or other.standby == mine[1]:
+            continue  # a standby lists the names of its primary: that is how clients notice nothing
         taken = sorted(ours & other.served_names)
         if taken and _age(other) < mine:
             return Finding(
@@ -50,6 +53,11 @@ def refusal(seen: Seen) -> Finding | None:
 def served_names(model: ModelDeployment) -> frozenset[str]:
     """By which clients may ask for it."""
     return frozenset({model.served_name, *model.spec.model.aliases})
+
+
+def standby_name(model: ModelDeployment) -> str | None:
+    """Of the ModelDeployment that answers for it."""
+    return model.spec.standby.model_deployment_ref.name if model.spec.standby else None
 
 
 def _age(neighbour: Neighbour) -> tuple[str, str]:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeploymentSpec
     from allod.domain.manifest import Manifest
 
-NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend"})
+NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend", "standby", "rollout"})
 """Fields of the spec that no pod is made of. A later field that changes no pod belongs here: else setting it restarts the model."""
+NOT_THE_PROBES = frozenset({"failover", "rollback", "slos"})
+"""The same below `health`."""
 
 HASH_LENGTH = 8
 SHOWN_CHANGES = 4
@@ -54,7 +56,13 @@ def digest(document: Any) -> str:
 
 def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     """What the pods need of a spec."""
-    return {field: value for field, value in spec.document().items() if field not in NOT_THE_PODS}
+    document = spec.document()
+    written = document.get("health") or {}
+    health = {field: value for field, value in written.items() if field not in NOT_THE_PROBES}
+    # To write health.failover alone is no change of the pods: what is left is as if nobody had written health.
+    without = NOT_THE_PODS if health or not written else NOT_THE_PODS | {"health"}
+    taken = {field: value for field, value in document.items() if field not in without}
+    return taken | ({"health": health} if health else {})
 
 
 def hash_of(taken: Mapping[str, Any]) -> str:

@@ -1,20 +1,28 @@
-"""How a model gets from one revision to another: which revision has how many pods, and where the Service points.
+"""How a model gets from one revision to another: which revision has how many pods, and which one is at home.
 
-One step from what is to what is next. Every step is safe to repeat and to lose, and the same position gives the same step:
+The home is the revision that traffic belongs to. Where the Service really points, there or at the standby, is `route.py`'s to decide; what
+is decided here is only whether traffic has to wait on the standby (`handoff`). One step from what is to what is next; every step is safe
+to repeat and to lose, and the same position gives the same step:
 
-    nothing ---- first revision ----> serving(A)
+    nothing ---- first revision ----> settled(A)
 
-                      new spec: B                  B ready (or A worthless)              Service seen at B
-      serving(A) ------------------> starting(A, B) ----------------------> moved(A, B) -----------------> serving(B), A removed
-                                        |      |
-                          B given up    |      |  spec goes back to A
-                     failed(A; B has 0) <      > serving(A), B removed
+                    new spec: B                    B serves (or A is worthless)            B held for its bake time
+      settled(A) ----------------> rolling(A, B) -----------------------------> baking(B, A) ----------------------> settled(B), A gone
+                                     |        |                                      |
+                        B given up   |        |  spec goes back to A                 |  B fails within its bake time
+                  settled(A), B has 0 <        > settled(A), B gone                   > back(A), B has 0
 
-Invariants (property tests hold them under random failures, restarts and edits):
-- the Service does not leave a revision that has ready pods for one that has none;
-- a revision that the Service points at is never removed, and one that it left only after it was seen to have left;
-- at most two revisions have pods: what serves and what is wanted;
-- a revision that was given up gets no pods until the spec changes;
+How `rolling` exchanges the pods is the strategy's: Surge starts B beside A, in steps of `surge` pods; Recreate ends A first;
+StandbyHandoff moves traffic to the standby, then does as Recreate. Surge does so too when no GPUs are free for B and a standby is ready.
+
+Where the complexity comes from: A and B may each fail, come back, or lose their GPUs at every arrow, and a third revision may be wanted at
+every arrow. So nothing is remembered of the way: a step looks at pods alone, and there are never more than two revisions with pods.
+
+Invariants (property tests hold them under random failures, restarts, edits and losses of status):
+- the home does not leave a revision that has ready pods for one that has none, unless the strategy says so;
+- a revision that traffic is on is never removed, and one that it left only after it was seen to have left;
+- at most two revisions have pods, and together no more than `wanted + surge` are asked for on the way up;
+- a revision that was given up gets no pods until the spec changes or somebody asks for it;
 - it comes to rest.
 
 A revision that never served and does not now is worthless: it is not waited for, so a first revision that cannot start never blocks
@@ -24,10 +32,12 @@ the GPUs that its correction needs.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Strategy = Literal["Surge", "Recreate", "StandbyHandoff"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +48,16 @@ class Standing:
     """Pods that its StatefulSet asks for."""
     ready: int = 0
     """Pods that serve."""
+    leaving: int = 0
+    """Pods that end, and hold their GPUs meanwhile."""
+    proven: bool = False
+    """All its pods were ready at one time: it can serve."""
     good: bool = False
-    """All its pods were ready at one time."""
+    """It held for its bake time."""
     failed: bool = False
     """Given up until the spec changes."""
+    short: bool = False
+    """A pod of it finds no GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +68,29 @@ class Position:
     """The revision that the spec asks for. None: the spec is refused, so no revision is made of it."""
     wanted: int
     """`spec.replicas`."""
-    route: str | None
-    """Where the Service was seen to point. None: there is no Service yet."""
+    home: str | None
+    """Where the Service was seen to point, or would if traffic were not on the standby. None: there is no Service yet."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
+    fallback: str | None = None
+    """The newest good revision that is neither at home nor desired: where traffic returns when those fail."""
+    strategy: Strategy = "Surge"
+    surge: int | None = None
+    """Pods beyond `wanted` while two revisions are exchanged. None: as many as `wanted`."""
+    on_standby: bool = False
+    """The Service was seen to point at the standby."""
+    standby_ready: bool = False
+    """It could take over, or has."""
 
-    def of(self, revision: str) -> Standing:
+    def of(self, revision: str | None) -> Standing:
         """A revision that nobody saw yet has nothing."""
-        return self.standings.get(revision, Standing())
+        return self.standings.get(revision or "", Standing())
+
+    @property
+    def most(self) -> int:
+        """Pods of two revisions together."""
+        if self.strategy != "Surge":
+            return self.wanted
+        return self.wanted + (self.wanted if self.surge is None else self.surge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +99,128 @@ class Step:
 
     allocation: Mapping[str, int]
     """Pods by revision; one that is absent goes."""
-    route: str | None
+    home: str | None
+    handoff: bool = False
+    """Traffic has to be on the standby for the rollout's sake, as soon as that is ready and until the home is."""
 
 
 def next_step(at: Position) -> Step:
     """Take one step. At rest the step changes nothing."""
     if at.desired is None:
-        return Step({} if at.route is None else {at.route: _full(at, at.route)}, at.route)
-    if at.route is None or at.route == at.desired:
+        return _hold(at)
+    if at.home is None:
         return Step({at.desired: _full(at, at.desired)}, at.desired)
-    old, new = at.of(at.route), at.of(at.desired)
+    # A corrected spec is on its way forward; what failed for good is on its way back.
+    if at.of(at.home).failed and at.of(at.desired).failed and at.fallback:
+        return _back(at, at.home, at.fallback)
+    if at.home == at.desired:
+        return _settled(at, at.home)
+    return _rolling(at, at.home, at.desired)
+
+
+def _hold(at: Position) -> Step:
+    """What serves goes on serving, whatever else is wrong."""
+    return Step({} if at.home is None else {at.home: _full(at, at.home)}, at.home)
+
+
+def _settled(at: Position, home: str) -> Step:
+    """At home in the revision that the spec asks for. While it bakes, the pods of the one before it stay."""
+    new, before = at.of(home), _kept_for_bake(at, home)
+    waits = at.on_standby and not new.failed and new.ready < at.wanted
+    if before is None or (new.ready and (new.short or at.strategy != "Surge")):  # the new pods need the GPUs of the old
+        return Step({home: _full(at, home)}, home, handoff=waits)
+    old = at.of(before)
+    if old.ready and not new.ready and not new.failed and at.wanted:
+        # It lost its last pod: `survey` gives it up in this very look, unless nobody knows yet whose fault it is.
+        return Step({before: old.pods, home: new.pods}, before)
+    return Step({before: _shrunk(at, old, new), home: _grown(at, old, new)}, home)
+
+
+def _kept_for_bake(at: Position, home: str) -> str | None:
+    new = at.of(home)
+    over = new.good or new.failed or not at.wanted
+    others = (name for name, standing in at.standings.items() if name != home and standing.pods and standing.proven and not standing.failed)
+    return None if over else max(others, key=lambda name: at.of(name).ready, default=None)
+
+
+def _back(at: Position, failed: str, good: str) -> Step:
+    """The home failed within its bake time: to the last good one, which may have no pods any more."""
+    old, new = at.of(failed), at.of(good)
+    if new.ready >= max(1, min(old.ready, at.wanted)):
+        return Step({good: _full(at, good), failed: old.pods}, good)
+    # What still answers, if badly, goes on until the other does, or until the standby has taken over because there is no room for both.
+    if at.strategy == "Surge":
+        crowded = new.short and old.pods > 0
+        stays = old.pods if old.ready and not (crowded and at.on_standby) else 0
+        return Step({good: _full(at, good), failed: stays}, failed, handoff=crowded and at.standby_ready)
+    if at.strategy == "StandbyHandoff" and old.ready and not at.on_standby:
+        return Step({good: new.pods, failed: old.pods}, failed, handoff=at.standby_ready)
+    room = not old.pods and not old.leaving
+    return Step({good: _full(at, good) if room else new.pods, failed: 0}, failed, handoff=at.on_standby)
+
+
+def _rolling(at: Position, home: str, desired: str) -> Step:
+    old, new = at.of(home), at.of(desired)
+    if new.failed:
+        return Step({home: _full(at, home), desired: 0}, home)
+    if _worthless(old):
+        return _abandon(at, home, desired)
     if _may_move(at, old, new):
-        return Step({at.route: old.pods, at.desired: _full(at, at.desired)}, at.desired)
-    # More pods of what is on its way out would take the GPUs that what comes needs.
-    kept = _full(at, at.route) if new.failed else min(old.pods, at.wanted)
-    return Step({at.route: kept, at.desired: _full(at, at.desired)}, at.route)
+        return Step({home: old.pods, desired: new.pods}, desired)
+    if at.strategy == "Recreate":
+        return Step({home: 0, desired: 0}, home)
+    if at.strategy == "StandbyHandoff" or (new.short and at.standby_ready):
+        return _handoff(at, home, desired)
+    return Step({home: _shrunk(at, old, new), desired: _grown(at, old, new)}, home)
+
+
+def _abandon(at: Position, home: str, desired: str) -> Step:
+    """Nothing is lost with the old pods, if there are any; only their GPUs may not be free yet."""
+    old, new = at.of(home), at.of(desired)
+    if at.strategy != "Surge" and (old.pods or old.leaving):
+        return Step({home: 0, desired: 0}, home, handoff=at.on_standby)
+    kept = min(old.pods, at.wanted)
+    return Step({home: kept, desired: _grown(at, old, new)}, desired, handoff=at.on_standby and new.ready < at.wanted)
+
+
+def _handoff(at: Position, home: str, desired: str) -> Step:
+    """Traffic first, then the old pods; the new ones follow when the old have gone."""
+    if not at.on_standby:
+        return Step({home: at.of(home).pods, desired: at.of(desired).pods}, home, handoff=at.standby_ready)
+    return Step({home: 0, desired: at.of(desired).pods}, home, handoff=True)
+
+
+def _worthless(old: Standing) -> bool:
+    return not old.ready and (not old.proven or not old.pods)
 
 
 def _may_move(at: Position, old: Standing, new: Standing) -> bool:
+    """Traffic goes to what serves with as many pods as are wanted, or as the old one still has. Any is better than none."""
     if not old.ready:
-        worthless = not old.good or not old.pods
-        return worthless or new.ready > 0
-    return not new.failed and new.ready >= at.wanted
+        return new.ready > 0
+    if new.ready >= at.wanted:
+        return True
+    return new.ready > 0 and new.ready >= old.pods and _stepwise(at)
+
+
+def _stepwise(at: Position) -> bool:
+    return at.surge is not None and at.surge < at.wanted
+
+
+def _grown(at: Position, old: Standing, new: Standing) -> int:
+    """Pods of what comes: as many as there is room for beside what goes. None is taken away again."""
+    if new.failed:
+        return 0
+    return max(min(new.pods, at.wanted), min(at.wanted, at.most - min(old.pods, at.wanted)))
+
+
+def _shrunk(at: Position, old: Standing, new: Standing) -> int:
+    """Pods of what goes. More of them than there are would take the GPUs that what comes needs."""
+    kept = min(old.pods, at.wanted)
+    if not _stepwise(at) or not new.pods or new.ready < new.pods or _grown(at, old, new) > new.pods:
+        return kept
+    room = at.most - at.wanted  # beside the whole of what comes
+    return max(kept - room, room if new.pods >= at.wanted else 0)
 
 
 def _full(at: Position, revision: str) -> int:

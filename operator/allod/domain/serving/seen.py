@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.beat import Beat
+    from allod.domain.serving.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,26 @@ class Neighbour:
     """`servedName` (or the object's name) and all aliases."""
     created: str
     """creationTimestamp, RFC 3339: the older one keeps a name that two claim."""
+    standby: str | None = None
+    """The ModelDeployment that answers for it."""
+    needs_standby: bool = False
+    """It wants that one to serve now: `status.standby.needed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """The ModelDeployment that `spec.standby` names."""
+
+    served_names: frozenset[str]
+    task: str
+    replicas: int
+    """Of its spec."""
+    standby: str | None
+    """Whom it names in turn."""
+    revision: str | None
+    """Where its own Service points. None: it has none yet, or is on its own standby."""
+    pods: tuple[Manifest, ...] = ()
+    """Of that revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +86,15 @@ class Seen:
     """Optional API groups that this cluster serves now, as `group/version/Kind`: monitoring.coreos.com/v1/PodMonitor, ..."""
     figures: Mapping[str, EngineFigures] = field(default_factory=dict)
     """By revision hash; only engines that were ready and answered."""
+    companion: Companion | None = None
+    """The model that `spec.standby` names. None: the spec names none, or there is none of that name."""
+    beats: Mapping[str, Beat] = field(default_factory=dict)
+    """What the operator's own connections say of pods, of the companion's too; by uid."""
+    blind: str = ""
+    """Why silence says nothing at present: most pods fell silent at once. Empty when it does."""
+    moved_lately: int = 0
+    """Other models that this operator moved to their standbys within the window of its blast radius."""
+    windows: Mapping[str, Mapping[str, Window]] = field(default_factory=dict)
+    """By revision hash, then by the name of the SLO in `health.slos`; only revisions with pods that were asked."""
     events: tuple[Manifest, ...] = ()
     """Warning events about the StatefulSets of this model (a refused pod never becomes a pod: quota, policy, admission)."""

@@ -8,7 +8,7 @@ from allod.domain import conditions
 from allod.domain.conditions import timestamp
 from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.quantity import memory_field
-from allod.domain.serving import answers
+from allod.domain.serving import answers, wishes
 from allod.domain.serving import pod as pods
 
 if TYPE_CHECKING:
@@ -23,21 +23,23 @@ HISTORY = 20
 
 def status(outcome: Outcome, steps: Steps) -> Manifest:
     """Everything below `status:`; fields without a value are left out."""
-    seen, active, route = outcome.seen, outcome.active, outcome.step.route
+    seen, active, home = outcome.seen, outcome.active, outcome.step.home
     meta = seen.model.metadata
     ready = active.ready if active else 0
     whole = {
         "observedGeneration": meta.generation,
         "url": f"http://{meta.name}.{meta.namespace}.svc.{seen.defaults.cluster_domain}:{HTTP_PORT}/v1",
         "servedName": seen.model.served_name,
-        "activeRevision": route,
+        "activeRevision": home,
         "desiredRevision": outcome.found.desired.hash,
         "traffic": _traffic(outcome),
+        "standby": _standby(outcome),
+        **_followed(outcome),
         "revisions": _revisions(outcome),
         "replicas": len(active.pods) if active else 0,
         "readyReplicas": ready,
         "ready": f"{ready}/{outcome.wanted}",
-        "selector": f"{MODEL}={meta.name},{REVISION}={route}" if route else None,
+        "selector": f"{MODEL}={meta.name},{REVISION}={home}" if home else None,
         "gpus": _gpus(outcome),
         "fit": _fit(outcome),
         "history": [*reversed(steps), *(seen.status.get("history") or [])][:HISTORY],
@@ -47,11 +49,39 @@ def status(outcome: Outcome, steps: Steps) -> Manifest:
 
 
 def _traffic(outcome: Outcome) -> dict[str, Any] | None:
-    route, before = outcome.step.route, outcome.seen.status.get("traffic") or {}
-    if route is None:
+    home, before = outcome.step.home, outcome.seen.status.get("traffic") or {}
+    if home is None:
         return None
-    since = before.get("since") if before.get("name") == route else None
-    return {"target": "Revision", "name": route, "since": since or timestamp(outcome.now)}
+    told = {"target": "Revision", "name": home}
+    if outcome.away:
+        name = outcome.found.on_standby or (outcome.found.standby.name if outcome.found.standby else "")
+        told = {"target": "Standby", "name": name} | ({"reason": outcome.route.why} if outcome.route.why else {})
+    same = all(before.get(key) == told[key] for key in ("target", "name"))
+    since = before.get("since") if same else None
+    return told | {"since": since or timestamp(outcome.now)}
+
+
+def _standby(outcome: Outcome) -> dict[str, Any] | None:
+    found, before = outcome.found.standby, outcome.seen.status.get("standby") or {}
+    if found is None:
+        return None
+    told: dict[str, Any] = {"name": found.name, "ready": found.ready}
+    if outcome.needs_standby:
+        told["needed"] = True
+    last = before.get("lastActivation")
+    if outcome.away and not outcome.found.on_standby:
+        last = {"time": timestamp(outcome.now)}
+        if outcome.silent_for is not None:
+            last["detectedSeconds"] = f"{outcome.silent_for.total_seconds():.1f}"
+    return told | ({"lastActivation": last} if last else {})
+
+
+def _followed(outcome: Outcome) -> dict[str, Any]:
+    rolled_back = outcome.found.desired.hash if outcome.found.by_hand else None
+    followed = wishes.followed(outcome.seen, rolled_back)
+    # A wish to return waits until it can be followed; one that was taken away is forgotten, so that it can be made again.
+    waits = outcome.away and followed["returned"] is not None and outcome.seen.status.get("returned") != followed["returned"]
+    return followed | ({"returned": outcome.seen.status.get("returned")} if waits else {})
 
 
 def _revisions(outcome: Outcome) -> list[dict[str, Any]]:
@@ -59,13 +89,13 @@ def _revisions(outcome: Outcome) -> list[dict[str, Any]]:
     known = [_revision(outcome, facts) for facts in outcome.found.facts.values() if _is_told(outcome, facts)]
     name = outcome.found.desired.hash
     if outcome.found.is_new and name in outcome.step.allocation:
-        known.append({"name": name, "state": "Pending", "replicas": 0, "readyReplicas": 0})
+        known.append({"name": name, "state": "Pending", "replicas": 0, "readyReplicas": 0, "startedAt": timestamp(outcome.now)})
     return known[::-1]
 
 
 def _is_told(outcome: Outcome, facts: RevisionFacts) -> bool:
     busy = facts.revision.hash in outcome.step.allocation or facts.asked is not None or bool(facts.pods) or bool(facts.leaving)
-    return busy or facts.good_since is not None
+    return busy or facts.good
 
 
 def _revision(outcome: Outcome, facts: RevisionFacts) -> dict[str, Any]:
@@ -76,7 +106,7 @@ def _revision(outcome: Outcome, facts: RevisionFacts) -> dict[str, Any]:
         "message": facts.finding.message if facts.finding else None,
         "replicas": len(facts.pods),
         "readyReplicas": facts.ready,
-        "goodSince": facts.good_since,
+        **facts.trial.document(),
     }
     return {name: value for name, value in told.items() if value is not None}
 
@@ -86,8 +116,10 @@ def _state(outcome: Outcome, facts: RevisionFacts) -> str:
         return "Failed"
     if facts.revision.hash not in outcome.step.allocation:
         return "Retiring" if facts.asked is not None or facts.pods or facts.leaving else "Good"
-    if facts.good_since:
-        return "Good" if facts.ready or not facts.asked else "Unavailable"
+    if facts.proven and facts.asked and not facts.ready:
+        return "Unavailable"
+    if facts.good:
+        return "Good"
     if facts.ready:
         return "Ready"
     return "Starting" if any(pods.is_placed(pod) for pod in facts.pods) else "Pending"

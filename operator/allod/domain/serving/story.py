@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
-from allod.domain.serving import answers
+from allod.domain.quantity import duration
+from allod.domain.serving import answers, wishes
+from allod.domain.serving.crossroads import RETURNED
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
 
@@ -25,14 +27,14 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NOTE = 1024
 """Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed"})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver"})
 
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _failed(outcome), _moved(outcome))
+    told = (_created(outcome), _failed(outcome), _moved(outcome), _good(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -51,7 +53,7 @@ def _created(outcome: Outcome) -> dict[str, Any] | None:
     before = written(seen, desired.hash)
     if before and seen.status.get("desiredRevision") == desired.hash:
         return None
-    old = outcome.found.facts.get(outcome.found.route or "")
+    old = outcome.found.facts.get(outcome.found.home or "")
     if old is None or old.revision.hash == desired.hash:
         return None if before else {"action": "RevisionCreated", "to": desired.hash, "cause": "the first one"}
     action = "RevisionRestored" if before else "RevisionCreated"
@@ -71,17 +73,56 @@ def _failed(outcome: Outcome) -> dict[str, Any] | None:
 
 
 def _moved(outcome: Outcome) -> dict[str, Any] | None:
-    before = (outcome.seen.status.get("traffic") or {}).get("name")
-    after = outcome.step.route
-    if before is None or after is None or before == after:
+    """Traffic goes elsewhere: between revisions, to the standby, or back from it."""
+    before, after = outcome.seen.status.get("traffic") or {}, outcome.step.home
+    if not before.get("name") or after is None:
         return None
-    ready = outcome.active.ready if outcome.active else 0
-    return {"action": "TrafficMoved", "from": before, "to": after, "cause": f"{ready} of {outcome.wanted} pods ready"}
+    if outcome.away:
+        return None if before.get("target") == "Standby" else _left(outcome, before)
+    ready = f"{outcome.active.ready if outcome.active else 0} of {outcome.wanted} pods ready"
+    if before.get("target") == "Standby":
+        action = "HandedBack" if before.get("reason") == "Handoff" else RETURNED
+        return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)}
+    if before["name"] == after:
+        return None
+    left = outcome.found.facts.get(before["name"])
+    if left and left.failed and left.finding:
+        return {"action": "RolledBack", "from": before["name"], "to": after, "cause": f"{left.finding.message}; {ready}"}
+    return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": ready}
+
+
+def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
+    standby = outcome.found.standby.name if outcome.found.standby else ""
+    if outcome.route.why == "Handoff":
+        return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": "the rollout needs the GPUs of the old pods"}
+    silent = outcome.silent_for
+    since = f" for {duration(round(silent.total_seconds()))}" if silent is not None and silent.total_seconds() >= 1 else ""
+    why = outcome.active.finding.message if outcome.active and outcome.active.finding else ""
+    cause = f"0 of {outcome.wanted} pods serve{since}" + (f": {why}" if why else "")
+    return {"action": "FailedOver", "from": before["name"], "to": standby, "cause": cause}
+
+
+def _held(outcome: Outcome, ready: str) -> str:
+    hold = outcome.seen.model.spec.health.failover.hold_for
+    held = outcome.route.why is None and (outcome.seen.status.get("traffic") or {}).get("reason") != "Handoff"
+    return f"{ready}, held {hold}" if held and not wishes.returns(outcome.seen, outcome.step.home) else ready
+
+
+def _good(outcome: Outcome) -> dict[str, Any] | None:
+    """A revision held for its bake time. Of the first one nobody needs to be told: there is nothing that it replaced."""
+    desired = outcome.desired
+    bakes = outcome.seen.model.spec.rollout.bake.seconds > 0
+    if desired is None or not desired.good or len(outcome.found.facts) == 1 or not bakes:
+        return None
+    before = written(outcome.seen, desired.revision.hash)
+    if not before or before.get("goodSince"):
+        return None
+    return {"action": "RevisionGood", "to": desired.revision.hash, "cause": f"it served for {outcome.seen.model.spec.rollout.bake}"}
 
 
 def _note(step: dict[str, Any]) -> str:
     match step["action"]:
-        case "TrafficMoved":
+        case "TrafficMoved" | "RolledBack" | "FailedOver" | "HandedOff" | "HandedBack" | "Recovered":
             note = f"{step['from']} -> {step['to']}: {step['cause']}"
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from allod.contracts.inspection import Inspection, inspection
-from allod.domain.conditions import timestamp
 from allod.domain.names import REVISION, child
 from allod.domain.serving import pod as pods
+from allod.domain.serving import standby as standbys
+from allod.domain.serving import trial as trials
+from allod.domain.serving import wishes
+from allod.domain.serving.evidence import finding as heard
+from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
 from allod.domain.serving.rollout import Standing
+from allod.domain.serving.slos import slo_finding
+from allod.domain.serving.trial import Evidence, Rules, Trial
+from allod.domain.serving.wanted import wanted as wanted_pods
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from collections.abc import Iterator, Mapping, Sequence
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Seen
+    from allod.domain.serving.standby import StandbySeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +40,25 @@ class RevisionFacts:
     pods: tuple[Manifest, ...]
     """Those that are not leaving, by name."""
     leaving: int
-    good_since: str | None
-    """When all its pods were ready for the first time, RFC 3339. None: they never were."""
+    ready: int
+    """Pods that serve."""
+    trial: Trial
     finding: Finding | None
     """What is wrong with it, if anything."""
     failed: bool
     """Given up until the spec changes; `finding` says why."""
+    deadline: datetime | None = None
+    """When its trial may come out otherwise though nothing happens."""
 
     @property
-    def ready(self) -> int:
-        """Pods that serve."""
-        return sum(pods.is_ready(pod) for pod in self.pods)
+    def proven(self) -> bool:
+        """It has served: all its pods were ready once, or one of them was in this life."""
+        return self.trial.ready_since is not None or any(pods.has_served(pod) for pod in self.pods)
+
+    @property
+    def good(self) -> bool:
+        """It held for its bake time."""
+        return self.trial.good_since is not None
 
     @property
     def inspection(self) -> Inspection | None:
@@ -54,7 +70,8 @@ class RevisionFacts:
     @property
     def standing(self) -> Standing:
         """What the rollout needs to know of it."""
-        return Standing(self.asked or 0, self.ready, self.good_since is not None, self.failed)
+        short = self.finding is not None and self.finding.reason == "InsufficientGPUs"
+        return Standing(self.asked or 0, self.ready, self.leaving, self.proven, self.good, self.failed, short)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +79,54 @@ class Survey:
     """Everything that is there."""
 
     desired: Revision
-    """What the spec asks for, remembered or new."""
+    """What the spec asks for, or a person in its place; remembered or new."""
     is_new: bool
     """Whether `desired` is not remembered yet."""
+    by_hand: bool
+    """A person wants `desired` in place of what the spec asks for."""
     facts: Mapping[str, RevisionFacts]
     """By hash, oldest first, of every remembered revision."""
-    route: str | None
-    """Where the stable Service points."""
+    home: str | None
+    """The revision that traffic belongs to: where the stable Service points, or would."""
+    on_standby: str | None
+    """The standby that the stable Service points at instead."""
+    standby: StandbySeen | None
+    """The one that the spec names."""
 
-    def look_again(self, now: datetime) -> timedelta | None:
-        """When a pod that is being prepared will have been so for too long, by which no event tells. None: no pod is."""
-        starts = [since for facts in self.facts.values() for pod in facts.pods if (since := prepared_since(pod))]
-        waits = [since + PREPARED - now for since in starts if since + PREPARED > now]
-        return min(waits, default=None)
+    def look_again(self, now: datetime) -> Iterator[datetime]:
+        """When something turns of which no event tells: a trial, a pod that is prepared for too long."""
+        starts = (since for facts in self.facts.values() for pod in facts.pods if (since := prepared_since(pod)))
+        yield from (since + PREPARED for since in starts if since + PREPARED > now)
+        yield from (facts.deadline for facts in self.facts.values() if facts.deadline and facts.deadline > now)
 
     @property
     def newest(self) -> int:
         """Number of the newest revision; 0 without any."""
         return max((facts.revision.number for facts in self.facts.values()), default=0)
 
+    @property
+    def fallback(self) -> str | None:
+        """Where traffic could return: what serves before what is only remembered, newer before older."""
+        others = (facts for name, facts in self.facts.items() if name not in (self.home, self.desired.hash) and not facts.failed)
+        able = [facts for facts in others if facts.good or (facts.trial.ready_since and facts.asked)]
+        best = max(able, key=lambda facts: (facts.ready > 0, facts.revision.number), default=None)
+        return best.revision.hash if best else None
+
 
 def survey(seen: Seen, now: datetime) -> Survey:
     """Sort what was seen."""
     known = remembered(seen.children)
+    by_hash = {revision.hash: revision for revision in known}
     taken = snapshot(seen.model.spec)
-    wanted = hash_of(taken)
-    first_look = {revision.hash: _facts(seen, revision, wanted, now) for revision in known}
-    facts = {name: replace(found, failed=_gives_up(found, first_look)) for name, found in first_look.items()}
+    spec = hash_of(taken)
+    by_hand = wishes.rolled_back(seen, by_hash)
+    wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
-    desired = facts[wanted].revision if wanted in facts else Revision(wanted, newest + 1, taken)
-    return Survey(desired, wanted not in facts, facts, _route(seen, facts))
+    desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
+    on_standby = standbys.routed(seen)
+    home = _home(seen, known, on_standby=on_standby is not None)
+    found = Survey(desired, wanted not in by_hash, by_hand not in (None, spec), {}, home, on_standby, standbys.find(seen))
+    return replace(found, facts=_judged(seen, found, known, now))
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:
@@ -100,24 +135,73 @@ def written(seen: Seen, revision: str) -> Mapping[str, Any]:
     return next((found for found in listed if found.get("name") == revision), {})
 
 
-def _facts(seen: Seen, revision: Revision, wanted: str, now: datetime) -> RevisionFacts:
-    name = child(seen.model.metadata.name, revision.hash)
-    statefulset = next((found for found in seen.children if found["kind"] == "StatefulSet" and found["metadata"]["name"] == name), None)
-    mine = sorted((pod for pod in seen.pods if pod["metadata"].get("labels", {}).get(REVISION) == revision.hash), key=pods.name)
+def _judged(seen: Seen, found: Survey, known: Sequence[Revision], now: datetime) -> dict[str, RevisionFacts]:
+    """Each on its own first, then against the others: what is given up depends on who else serves."""
+    rules = Rules.of(seen.model.spec)
+    looked = {revision.hash: _looked(seen, found, revision, known, now) for revision in known}
+    tried = {name: trials.trial(evidence, rules) for name, (_, evidence) in looked.items()}
+    elsewhere = bool(found.on_standby and found.standby and found.standby.ready)
+    facts = {}
+    for name, (first, evidence) in looked.items():
+        others = [other for other in looked if other != name]
+        failed = trials.verdict(
+            evidence,
+            tried[name],
+            rules,
+            another_ready=elsewhere or any(looked[other][1].ready for other in others),
+            way_back=name == found.home and any(_could_serve(looked[other][1], tried[other]) for other in others),
+        )
+        deadline = min(trials.deadlines(evidence, tried[name], rules, alone=not others), default=None)
+        finding = failed or evidence.finding
+        facts[name] = replace(first, trial=tried[name], finding=finding, failed=failed is not None, deadline=deadline)
+    return facts
+
+
+def _could_serve(evidence: Evidence, tried: Trial) -> bool:
+    return not evidence.given_up and (tried.good_since is not None or (tried.ready_since is not None and evidence.ready > 0))
+
+
+def _looked(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revision], now: datetime) -> tuple[RevisionFacts, Evidence]:
+    statefulset, mine = _statefulset(seen, revision.hash), _pods(seen, revision.hash)
     staying = tuple(pod for pod in mine if not pods.is_leaving(pod))
     asked = statefulset["spec"].get("replicas", 1) if statefulset else None
+    again = wishes.tries_again(seen, revision.hash, found.desired.hash)
     before = written(seen, revision.hash)
-    ready = sum(pods.is_ready(pod) for pod in staying)
-    good_since = before.get("goodSince") or (timestamp(now) if asked and ready >= asked else None)
+    given_up = _given_up_before(before)
+    before = {} if given_up and again else before  # another try is a new trial
+    proven = bool(before.get("readySince") or before.get("goodSince"))
+    name = child(seen.model.metadata.name, revision.hash)
     events = tuple(event for event in seen.events if _about(event) == name)
-    given_up = _given_up_before(before) if revision.hash != wanted or _same_generation(seen) else None
-    finding = given_up or first_finding(RevisionSeen(now, asked or 0, staying, good_since is not None, events, revision.snapshot))
-    return RevisionFacts(revision, asked, staying, len(mine) - len(staying), good_since, finding, given_up is not None)
+    evidence = Evidence(
+        now=now,
+        before=before,
+        asked=asked or 0,
+        ready=sum(serves(seen, pod) for pod in staying),
+        whole=(asked or 0) >= wanted_pods(seen),
+        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events, revision.snapshot))
+        or heard(seen, staying)
+        or slo_finding(seen.model.spec.health.slos, seen.windows.get(revision.hash, {})),
+        home_since=_home_since(seen, revision.hash, now) if revision.hash == found.home and not found.on_standby else None,
+        alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
+        given_up=None if again else given_up,
+    )
+    nothing = Trial(None, None, None, None, None)
+    return RevisionFacts(revision, asked, staying, len(mine) - len(staying), evidence.ready, nothing, None, failed=False), evidence
 
 
-def _same_generation(seen: Seen) -> bool:
-    """Whether the last status was about this very spec: any edit of it is a person's wish to try again."""
-    return seen.status.get("observedGeneration") == seen.model.metadata.generation
+def _statefulset(seen: Seen, revision: str) -> Manifest | None:
+    name = child(seen.model.metadata.name, revision)
+    return next((found for found in seen.children if found["kind"] == "StatefulSet" and found["metadata"]["name"] == name), None)
+
+
+def _pods(seen: Seen, revision: str) -> list[Manifest]:
+    return sorted((pod for pod in seen.pods if pod["metadata"].get("labels", {}).get(REVISION) == revision), key=pods.name)
+
+
+def _home_since(seen: Seen, revision: str, now: datetime) -> datetime:
+    traffic = seen.status.get("traffic") or {}
+    there = traffic.get("name") == revision and traffic.get("since")
+    return datetime.fromisoformat(traffic["since"]) if there else now
 
 
 def _given_up_before(before: Mapping[str, Any]) -> Finding | None:
@@ -126,23 +210,14 @@ def _given_up_before(before: Mapping[str, Any]) -> Finding | None:
     return Finding(before.get("reason", "Failed"), before.get("message", "it failed before"), "Always")
 
 
-def _gives_up(facts: RevisionFacts, everyone: Mapping[str, RevisionFacts]) -> bool:
-    """Only what never served is given up: what did serve has no newer cause to blame, and may come back."""
-    if facts.failed:
-        return True
-    if facts.finding is None or facts.finding.gives_up == "Never" or facts.good_since is not None:
-        return False
-    another_serves = any(other.ready for other in everyone.values() if other is not facts)
-    return another_serves or (facts.finding.gives_up == "Always" and not facts.ready)
-
-
-def _route(seen: Seen, facts: Mapping[str, RevisionFacts]) -> str | None:
-    """What the Service says; where someone deleted it, what the status remembers; else what serves."""
-    name = seen.model.metadata.name
-    services = [child for child in seen.children if child["kind"] == "Service" and child["metadata"]["name"] == name]
-    points_at = [(service["spec"].get("selector") or {}).get(REVISION) for service in services]
-    serving = [revision for revision, found in facts.items() if found.ready][::-1]
-    return next((revision for revision in [*points_at, seen.status.get("activeRevision"), *serving] if revision in facts), None)
+def _home(seen: Seen, known: Sequence[Revision], *, on_standby: bool) -> str | None:
+    """What the Service says; where it is gone or points at the standby, what the status remembers; else what serves."""
+    service = standbys.service(seen)
+    points_at = [] if on_standby or not service else [(service["spec"].get("selector") or {}).get(REVISION)]
+    names = [revision.hash for revision in known]
+    serving = [name for name in names if any(serves(seen, pod) for pod in _pods(seen, name))][::-1]
+    running = [name for name in names if _statefulset(seen, name)] if on_standby else []
+    return next((name for name in [*points_at, seen.status.get("activeRevision"), *serving, *running] if name in names), None)
 
 
 def _about(event: Manifest) -> str:

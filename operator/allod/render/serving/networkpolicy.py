@@ -43,6 +43,17 @@ def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
     }
 
 
+def standby_policy(model: ModelDeployment, standby: str, defaults: Defaults) -> Manifest:
+    """The clients of the model may reach its standby too: policies add up, and the standby's own knows only its own clients."""
+    own = network_policy(model, defaults)["spec"]["ingress"][0]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(model, f"{model.metadata.name}.standby"),  # a dot: some model may well be called chat-standby
+        "spec": {"podSelector": {"matchLabels": {MODEL: standby}}, "policyTypes": ["Ingress"], "ingress": [own]},
+    }
+
+
 def _clients(model: ModelDeployment) -> list[dict[str, Any]]:
     allowed = model.spec.network_policy.allow_from
     return [{"podSelector": {}}] if allowed is None else [peer.document() for peer in allowed]

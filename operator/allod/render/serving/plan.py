@@ -12,7 +12,7 @@ from allod.render.monitoring import podmonitor, prometheusrule
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
-from allod.render.serving.networkpolicy import network_policy
+from allod.render.serving.networkpolicy import network_policy, standby_policy
 from allod.render.serving.services import peers_service, revision_service, stable_service
 from allod.render.serving.statefulset import scaled, statefulset
 
@@ -35,6 +35,7 @@ def plan(seen: Seen, decision: Decision) -> Plan:
     return Plan(
         objects=objects,
         delete=_obsolete(seen, objects),
+        fence=decision.fence,
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
@@ -42,14 +43,16 @@ def plan(seen: Seen, decision: Decision) -> Plan:
 
 
 def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
-    if decision.route is None:
+    if decision.home is None:
         return
     model = seen.model
     yield network_policy(model, seen.defaults)
     yield disruption_budget(model)
     for revision in decision.revisions:
         yield from _revision(seen, decision, revision)
-    yield stable_service(model, decision.route)
+    if seen.model.spec.standby:
+        yield standby_policy(model, seen.model.spec.standby.model_deployment_ref.name, seen.defaults)
+    yield stable_service(model, decision.home, decision.away)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:

@@ -10,13 +10,17 @@ from allod.render.metadata import metadata
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.decision import Away
 
 PORTS = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}]
 
 
-def stable_service(model: ModelDeployment, route: str) -> Manifest:
-    """What clients use. Its selector is the traffic switch: one write moves all of it."""
-    return _service(model, model.metadata.name, route, None)
+def stable_service(model: ModelDeployment, home: str, away: Away | None = None) -> Manifest:
+    """What clients use. Its selector is the traffic switch: one write moves all of it, to another revision or to the standby's pods."""
+    service = _service(model, model.metadata.name, home, None)
+    if away:
+        service["spec"]["selector"] |= {MODEL: away.model, REVISION: away.revision}
+    return service
 
 
 def revision_service(model: ModelDeployment, revision: str) -> Manifest:

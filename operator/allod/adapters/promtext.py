@@ -1,0 +1,87 @@
+"""The few lines of a Prometheus text page that somebody wants.
+
+An engine's page is 60 kB, and there may be a thousand of them each ten seconds: a full parser spends 35 times as long on it
+(docs/benchmarks). This one looks for names only; comments, other metrics and lines that are no samples cost nothing and break nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from math import inf, isfinite, isnan, nan
+from typing import TYPE_CHECKING
+
+from allod.domain.serving.counts import NOTHING, Buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from allod.domain.serving.engine_metrics import Lines
+
+_SAMPLE = re.compile(rb"[ \t]*(?:\{(.*)\})?[ \t]*([-+.\w]+)")
+"""After the name: labels, and the value. A label's value may hold a brace, so the last one ends them; a time stamp may follow."""
+_BOUND = re.compile(rb'(?:^|[,\s])le\s*=\s*"([^"]*)"')
+"""In a label's value a quotation mark is escaped, so this cannot be a part of one."""
+_LABEL = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
+
+
+FAMILY = b"\n# TYPE "
+
+
+class Page:
+    """A metrics page."""
+
+    def __init__(self, page: bytes) -> None:
+        self._text = b"\n" + page
+
+    def samples(self, name: str) -> Iterator[tuple[bytes, float]]:
+        """Labels as they are written, and the value, of each finite sample of this name."""
+        start, at, end = b"\n" + name.encode(), 0, None
+        while (at := self._text.find(start, at, end)) >= 0:
+            at += len(start)
+            # Another character belongs to a longer name.
+            if self._text[at : at + 1] not in b"{ \t":
+                continue
+            if end is None and (other := self._text.find(FAMILY, at)) >= 0:
+                # The format has all lines of a metric in one group: with the type of another one the search is over.
+                end = other
+            found = _SAMPLE.match(self._text, at)
+            if found and isfinite(value := _number(found[2])):
+                yield found[1] or b"", value
+
+    def total(self, lines: Lines) -> float:
+        """Sum of all samples whose labels fit; 0 without any."""
+        return sum((value for labels, value in self.samples(lines.name) if _fits(lines, labels)), 0.0)
+
+    def values(self, *names: str) -> tuple[float, ...]:
+        """All samples of the first of these names that has one."""
+        return next((found for name in names if (found := tuple(value for _, value in self.samples(name)))), ())
+
+    def buckets(self, *names: str) -> Buckets:
+        """The first of these histograms that is there, summed over all its labels but the bound."""
+        return next((found for name in names if (found := self._buckets(name)).bounds), NOTHING)
+
+    def _buckets(self, name: str) -> Buckets:
+        counts: dict[float, float] = {}
+        for labels, value in self.samples(f"{name}_bucket"):
+            bound = _number(found[1]) if (found := _BOUND.search(labels)) else nan
+            if not isnan(bound):
+                counts[bound] = counts.get(bound, 0.0) + value
+        if inf not in counts:
+            return NOTHING
+        bounds = tuple(sorted(counts))
+        return Buckets(bounds, tuple(counts[bound] for bound in bounds))
+
+
+def _number(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return nan
+
+
+@lru_cache(maxsize=4096)
+def _fits(lines: Lines, labels: bytes) -> bool:
+    """Engines write the same few labels at each look."""
+    written = dict(_LABEL.findall(labels.decode(errors="replace")))
+    return all(re.fullmatch(pattern, written.get(name, "")) for name, pattern in lines.labels)

@@ -1,0 +1,92 @@
+"""What `route` decides by, read from the world."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from allod.domain.serving import pod as pods
+from allod.domain.serving import wishes
+from allod.domain.serving.evidence import lost
+from allod.domain.serving.route import RETURNS_WINDOW, Crossroads, Why
+from allod.domain.serving.wanted import wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.rollout import Step
+    from allod.domain.serving.seen import Seen
+    from allod.domain.serving.survey import RevisionFacts, Survey
+
+RETURNED = "Recovered"
+"""The step of `status.history` by which traffic came back from the standby after a failure."""
+
+
+def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroads:
+    """Read it. `step` says where the home is next, and whether the rollout needs the standby."""
+    home, failover = found.facts.get(step.home or ""), seen.model.spec.health.failover
+    return Crossroads(
+        at="Standby" if found.on_standby else "Home",
+        why=why(seen) if found.on_standby else None,
+        handoff=step.handoff,
+        home_ready=home.ready if home else 0,
+        home_wanted=wanted(seen),
+        home_proven=bool(home and home.proven),
+        home_silent_for=silent_for(seen, home, now) if home else None,
+        home_ready_for=(_ready_for(seen, home, now) if home else None) or timedelta(),
+        standby_ready=bool(found.standby and found.standby.ready),
+        after=timedelta(seconds=failover.after.seconds),
+        hold=timedelta(seconds=failover.hold_for.seconds),
+        automatic=failover.recovery == "Automatic",
+        asked_back=wishes.returns(seen, step.home),
+        returns_lately=_returns(seen, now),
+        moved_lately=seen.moved_lately,
+    )
+
+
+def silent_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
+    """How long no pod at home has served. None: nobody can tell."""
+    return _since([_lost_at(seen, pod) for pod in home.pods], now)
+
+
+def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
+    return _since([_ready_at(seen, pod) for pod in home.pods], now)
+
+
+def why(seen: Seen) -> Why:
+    """Why the standby serves, as the status remembers it."""
+    reason: Literal["Handoff"] | None = (seen.status.get("traffic") or {}).get("reason")
+    return "Handoff" if reason == "Handoff" else "Failover"
+
+
+def _since(moments: Sequence[datetime | None], now: datetime) -> timedelta | None:
+    """Since the last of all; None when there is none, or one is not known."""
+    known = [moment for moment in moments if moment]
+    return now - max(known) if known and len(known) == len(moments) else None
+
+
+def _lost_at(seen: Seen, pod: Manifest) -> datetime | None:
+    """By the kubelet's word or by our own ears, whichever came first."""
+    beat = lost(seen, pod)
+    times = [time for time in (_transition(pod, "False"), beat.since if beat else None) if time]
+    return min(times, default=None)
+
+
+def _ready_at(seen: Seen, pod: Manifest) -> datetime | None:
+    """When both agreed that it serves."""
+    ready, beat = _transition(pod, "True"), seen.beats.get(pod["metadata"].get("uid", ""))
+    if ready is None or lost(seen, pod):
+        return None
+    return max(ready, beat.since) if beat and beat.state == "Serving" else ready
+
+
+def _transition(pod: Manifest, status: str) -> datetime | None:
+    ready = pods.condition(pod, "Ready")
+    since = ready.get("lastTransitionTime")
+    return datetime.fromisoformat(since) if ready.get("status") == status and since else None
+
+
+def _returns(seen: Seen, now: datetime) -> int:
+    steps = (step for step in seen.status.get("history") or [] if step.get("action") == RETURNED)
+    return sum(now - datetime.fromisoformat(step["time"]) < RETURNS_WINDOW for step in steps)

@@ -1,0 +1,72 @@
+"""Whether a pod serves: what the kubelet says, and what the operator's own connection to it says.
+
+The kubelet's word is the floor: without it a pod is in no Service. Our own connection is quicker and sees a silent node 20 to 50 s before
+Kubernetes does, so it may take a pod out, never put one in. And it may be us who are deaf, so silence counts only
+
+- from a pod that was heard before: a policy that keeps us out keeps nobody else out;
+- while most other pods are heard: when more than half of all fall silent, on several nodes, it is our own network (`blind`).
+
+A word of the engine (Faulty) and a closed port (Gone) are no silence, and count at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from allod.domain.quantity import count
+from allod.domain.serving import pod as pods
+from allod.domain.serving.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.beat import Beat
+    from allod.domain.serving.seen import Seen
+
+LOST = frozenset({"Faulty", "Gone"})
+SILENT = frozenset({"Silent", "Unreachable"})
+REASONS = {"Faulty": "EngineHung", "Gone": "EngineGone", "Silent": "NoHeartbeat", "Unreachable": "NoHeartbeat"}
+
+
+FEW = 3
+"""Pods that must be silent at least before it can be the operator's own network: below it a node with two pods would pass for one."""
+
+
+def blindness(heard: Iterable[tuple[str, Beat]]) -> str:
+    """Why silence says nothing, from (node, beat) of every pod that is listened to; empty when it does.
+
+    More than half of them silent, on more than one node: models do not fail like that, the way to them does.
+    """
+    known = [(node, beat.state) for node, beat in heard if beat.heard]
+    silent = [node for node, state in known if state in SILENT]
+    nodes = len(set(silent))
+    if len(silent) < FEW or nodes < 2 or 2 * len(silent) <= len(known):  # noqa: PLR2004  # more than one; more than half
+        return ""
+    return f"{len(silent)} of {len(known)} pods on {count(nodes, 'node')} are silent at once: the way to them is likelier gone than they"
+
+
+def serves(seen: Seen, pod: Manifest) -> bool:
+    """Whether requests that are sent to it get answers, as far as anybody knows."""
+    return pods.is_ready(pod) and lost(seen, pod) is None
+
+
+def finding(seen: Seen, found: Iterable[Manifest]) -> Finding | None:
+    """The first of these pods that is lost, in the words of what was heard of it."""
+    for pod in found:
+        if beat := lost(seen, pod):
+            # A silent node or server may be nobody's fault; a fault that the engine tells of, or a dead process, is its own.
+            return Finding(
+                REASONS[beat.state], f"{pods.name(pod)}: {beat.message}", "Never" if beat.state in SILENT else "WhenAnotherServes"
+            )
+    return None
+
+
+def lost(seen: Seen, pod: Manifest) -> Beat | None:
+    """What our own connection says against it. None: nothing that counts."""
+    beat = seen.beats.get(pod["metadata"].get("uid", ""))
+    if beat is None or not beat.heard:
+        return None
+    if beat.state in LOST or (beat.state in SILENT and not seen.blind):
+        return beat
+    return None

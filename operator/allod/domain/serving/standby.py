@@ -1,0 +1,90 @@
+"""Who answers while the model cannot: whether that one could, and whether the Service points at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from allod.domain.names import MODEL, REVISION
+from allod.domain.serving.evidence import serves
+from allod.domain.serving.finding import Finding
+
+if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.seen import Companion, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class StandbySeen:
+    """The standby as the model sees it."""
+
+    name: str
+    revision: str | None
+    """Hash of the revision that traffic would go to."""
+    ready_pods: int
+    cold: bool
+    """Its spec asks for no pods: it starts when it is needed."""
+    problem: Finding | None
+    """Why traffic could not go there now."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it could take over now."""
+        return self.problem is None
+
+
+def service(seen: Seen) -> Manifest | None:
+    """The stable Service."""
+    name = seen.model.metadata.name
+    return next((child for child in seen.children if child["kind"] == "Service" and child["metadata"]["name"] == name), None)
+
+
+def routed(seen: Seen) -> str | None:
+    """The other model that the stable Service points at; where it was deleted, what the status remembers."""
+    found = service(seen)
+    if found is None:
+        traffic = seen.status.get("traffic") or {}
+        return traffic.get("name") if traffic.get("target") == "Standby" else None
+    whose = (found["spec"].get("selector") or {}).get(MODEL)
+    return whose if whose != seen.model.metadata.name else None
+
+
+def selected_revision(seen: Seen) -> str | None:
+    """Of the pods that the stable Service selects now, whosever they are."""
+    found = service(seen)
+    return (found["spec"].get("selector") or {}).get(REVISION) if found else None
+
+
+def find(seen: Seen) -> StandbySeen | None:
+    """Look at the standby that the spec names. None: it names none."""
+    if seen.model.spec.standby is None:
+        return None
+    name, there = seen.model.spec.standby.model_deployment_ref.name, seen.companion
+    if there is None:
+        problem = f"there is no ModelDeployment {name} in namespace {seen.model.metadata.namespace}: create it, or correct standby"
+        return StandbySeen(name, None, 0, cold=False, problem=Finding("StandbyNotFound", problem))
+    ready = sum(serves(seen, pod) for pod in there.pods)
+    problem_found = _misfit(seen, name, there) or _not_serving(name, there, ready)
+    return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found)
+
+
+def _misfit(seen: Seen, name: str, there: Companion) -> Finding | None:
+    """What only a person can mend."""
+    model = seen.model
+    if there.standby == model.metadata.name:
+        return Finding("StandbyPointsBack", f"{name} names {model.metadata.name} as its own standby: one of the two has to stand by itself")
+    if there.task != model.spec.model.task:
+        return Finding("StandbyTask", f"{name} is for the task {there.task} and this model for {model.spec.model.task}")
+    missing = sorted({model.served_name, *model.spec.model.aliases} - there.served_names)
+    if missing:
+        names = ", ".join(missing)
+        return Finding("StandbyName", f"clients ask for {names}, which {name} does not serve: add it to model.aliases of {name}")
+    return None
+
+
+def _not_serving(name: str, there: Companion, ready: int) -> Finding | None:
+    if there.revision and ready:
+        return None
+    if not there.replicas:
+        return Finding("StandbyCold", f"{name} has replicas 0 and is started when it is needed")
+    return Finding("StandbyNotReady", f"no pod of {name} is ready")

@@ -1,0 +1,36 @@
+"""The conditions of a model that has a standby: could it take over, and has it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from allod.domain.conditions import Condition
+from allod.domain.quantity import count
+
+if TYPE_CHECKING:
+    from allod.domain.serving.outcome import Outcome
+
+
+def conditions(outcome: Outcome) -> tuple[Condition, ...]:
+    """Both."""
+    return (standby_ready(outcome), failed_over(outcome))
+
+
+def standby_ready(outcome: Outcome) -> Condition:
+    """Could the standby take over now? A cold one is as it should be, and not ready."""
+    found = outcome.found.standby
+    if found is None:
+        return Condition("StandbyReady", "False", "StandbyRemoved", "spec.standby is gone and traffic is still there")
+    if found.problem:
+        return Condition("StandbyReady", "False", found.problem.reason, found.problem.message)
+    return Condition("StandbyReady", "True", "Serving", f"{count(found.ready_pods, 'pod')} of {found.name} could answer")
+
+
+def failed_over(outcome: Outcome) -> Condition:
+    """Does the standby answer for the model?"""
+    if not outcome.away:
+        return Condition("FailedOver", "False", "AtHome", "traffic goes to the model itself")
+    where = outcome.found.on_standby or (outcome.found.standby.name if outcome.found.standby else "the standby")
+    waits = f": {outcome.route.waits.message}" if outcome.route.waits else ""
+    reason = outcome.route.waits.reason if outcome.route.waits else "HandedOff" if outcome.route.why == "Handoff" else "FailedOver"
+    return Condition("FailedOver", "True", reason, f"traffic goes to {where}{waits}")

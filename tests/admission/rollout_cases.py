@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from admission.case import Case, vllm
+
+SMALL = {"modelDeploymentRef": {"name": "chat-small"}}
+
+ROLLOUT_CASES = (
+    Case(
+        "standby-itself",
+        vllm(standby=SMALL),
+        vllm(standby={"modelDeploymentRef": {"name": "chat"}}),
+        "spec.standby",
+        "standby.modelDeploymentRef names this very model: a standby is another ModelDeployment",
+    ),
+    Case(
+        "handoff-standby",
+        vllm(rollout__strategy="StandbyHandoff", standby=SMALL),
+        vllm(rollout__strategy="StandbyHandoff"),
+        "spec.rollout",
+        "rollout.strategy StandbyHandoff needs somebody who answers meanwhile: name a ModelDeployment in standby.modelDeploymentRef",
+    ),
+    Case(
+        "max-surge-strategy",
+        vllm(rollout__maxSurge=1),
+        vllm(rollout__maxSurge=1, rollout__strategy="Recreate"),
+        "spec.rollout",
+        "rollout.maxSurge is for the strategy Surge: the others end the old pods before they start new ones",
+    ),
+    Case(
+        "bake",
+        vllm(rollout__bake="0s"),
+        vllm(rollout__bake="25h"),
+        "spec.rollout.bake",
+        "rollout.bake 25h is not between 0s and 24h",
+    ),
+    Case(
+        "progress-deadline",
+        vllm(rollout__progressDeadline="48h"),
+        vllm(rollout__progressDeadline="9s"),
+        "spec.rollout.progressDeadline",
+        "rollout.progressDeadline 9s is not between 10s and 48h",
+    ),
+    Case(
+        "failover-after",
+        vllm(health__failover__after="0s"),
+        vllm(health__failover__after="61m"),
+        "spec.health.failover.after",
+        "health.failover.after 61m is not between 0s and 1h",
+    ),
+    Case(
+        "hold-for",
+        vllm(health__failover__holdFor="24h"),
+        vllm(health__failover__holdFor="25h"),
+        "spec.health.failover.holdFor",
+        "health.failover.holdFor 25h is not between 0s and 24h",
+    ),
+    Case(
+        "fail-after",
+        vllm(health__rollback__failAfter="1h"),
+        vllm(health__rollback__failAfter="2h"),
+        "spec.health.rollback.failAfter",
+        "health.rollback.failAfter 2h is not between 0s and 1h",
+    ),
+)

@@ -1,0 +1,239 @@
+"""From a fault to the first answer of the standby, on real nodes with a client at a steady rate, beside the least that could be done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.publication import Figure, publish
+from box import Box, addresses, busybox, containers, waiting
+from cluster.models import Model, chat
+from cluster.release import VALUES, Release
+from cluster.space import Space, pod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+RATE = 20
+TRIALS = 20
+BARE = 7
+ROLLOUTS = 10
+HOLD = "2s"
+TESTS = Path(__file__).parents[1]
+HEALTH = {"drainTimeout": "1s", "hangTimeout": "10s", "failover": {"holdFor": HOLD}}
+
+
+@dataclass
+class Client:
+    """What the steady client has told."""
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def first(self, who: str, since: float) -> float | None:
+        """Seconds from `since` until the first answer of theirs to a request that began after it."""
+        answers = (each["began"] + each["took"] - since for each in self.told if each["began"] >= since and each["who"] == who)
+        return min(answers, default=None)
+
+    def lost(self, since: float) -> int:
+        return sum(each["who"] == "lost" for each in self.told if each["began"] >= since)
+
+    def last(self) -> str:
+        return str(self.told[-1]["who"]) if self.told else ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A model with its standby on another node, and a client beside the standby."""
+
+    box: Box
+    space: Space
+    model: Model
+    pid: int
+    """Of the client's Pod: its network is the client's."""
+
+    def engine(self) -> list[containers.Process]:
+        name = self.model.pods()[0]["metadata"]["name"]
+        return self.box.processes(f"{self.space.name}/{name}", "engine", match="llama-server")
+
+    def address(self, service: str) -> str:
+        return str(self.space.get("service", service)["spec"]["clusterIP"])
+
+    def inside(self, *words: str) -> subprocess.Popen[str]:
+        """A module of ours in the client's network."""
+        command = ["nsenter", f"--net=/proc/{self.pid}/ns/net", sys.executable, "-m", *words]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TESTS)})
+
+    def suspend(self, *, yes: bool) -> None:
+        self.space.kubectl("patch", "mdl/chat", "--type=merge", "-p", json.dumps({"spec": {"suspend": yes}}))
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Everything up; the operator on the node that stays."""
+    box = Box()
+    mine = not box.running and box.up()
+    try:
+        with tempfile.TemporaryDirectory() as home:
+            release = Release.install(box, Path(home))
+            release.helm.upgrade(*VALUES, 'nodeSelector={"kubernetes.io/hostname":"node2"}', "--wait")
+            box.load([busybox.image()])
+            space = Space.make(box, "bench-failover")
+            here: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node1"}}}
+            aside: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node2"}}}
+            model_spec = chat()["spec"]["model"]
+            standby = Model.apply(space, chat("small", model={**model_spec, "aliases": ["chat"]}, **aside))
+            model = Model.apply(space, chat(standby={"modelDeploymentRef": {"name": "small"}}, health=HEALTH, **here))
+            for each in (standby, model):
+                each.wait("Ready", "True")
+            space.run(pod("client", nodeName="node2"))
+            yield Stage(box, space, model, box.processes(f"{space.name}/client", "main")[0].pid)
+            space.delete()
+    finally:
+        if mine:
+            box.down()
+
+
+@contextmanager
+def asking(on: Stage) -> Iterator[Client]:
+    client = Client()
+    with on.inside("bench.steady", on.address("chat"), str(RATE), "small") as process:
+
+        def follow() -> None:
+            for line in process.stdout or ():
+                client.told.append(json.loads(line))
+
+        threading.Thread(target=follow, daemon=True).start()
+        try:
+            yield client
+        finally:
+            process.terminate()
+
+
+def settle(on: Stage, client: Client) -> None:
+    """At home again, and a moment of quiet. After three returns within an hour only a person's word brings traffic back."""
+    home = on.model.status()["activeRevision"]
+    for each in on.model.pods():  # kubelet's pause before a restart grows with each: a new pod has none
+        if any(status["restartCount"] for status in each["status"].get("containerStatuses", ())):
+            on.space.kubectl("delete", "pod", each["metadata"]["name"], "--grace-period=0", "--force")
+    on.space.kubectl("annotate", "mdl/chat", "allod.dev/return-traffic-")
+    time.sleep(0.5)
+    on.space.kubectl("annotate", "mdl/chat", f"allod.dev/return-traffic={home}")
+    on.model.wait("FailedOver", "False", seconds=120)
+    waiting.until("the home answers", lambda: client.last() == "home", seconds=60)
+    time.sleep(1.5)
+
+
+def trial(client: Client, fault: Callable[[], None]) -> tuple[float, int]:
+    """Seconds to the first answer of the standby, and requests lost until then and after."""
+    began = time.monotonic()
+    fault()
+    waiting.until("the standby answers", lambda: client.first("standby", began) is not None, seconds=90)
+    time.sleep(4)  # what hangs runs into its time-out
+    return client.first("standby", began) or 0.0, client.lost(began)
+
+
+def bare(on: Stage, client: Client, fault: Callable[[], None]) -> float:
+    """The same with the operator's hands off and the reactor in its place."""
+    on.suspend(yes=True)
+    on.model.wait("Progressing", "False", "Suspended")
+    selector = on.space.get("service", "small")["spec"]["selector"]
+    path = f"/api/v1/namespaces/{on.space.name}/services/chat"
+    home = on.model.pods()[0]["status"]["podIP"]
+    with on.inside("bench.reactor", home, f"https://{addresses.API}", str(on.box.plane.pki), path, json.dumps(selector)) as reactor:
+        assert reactor.stdout is not None
+        reactor.stdout.readline()
+        time.sleep(1)
+        took, _ = trial(client, fault)
+        reactor.wait(10)
+    on.suspend(yes=False)
+    return took
+
+
+def stuck(on: Stage, client: Client) -> float:
+    """Seconds from the switch until a client that waits on a hung pod, without a time-out of its own, is freed."""
+    home = on.model.pods()[0]["status"]["podIP"]
+    freezes = on.engine()
+    words = ("bench.waiter", home)
+    containers.send(freezes, signal.SIGSTOP)
+    began = time.monotonic()
+    with on.inside(*words) as waiter:
+        waiting.until("the standby answers", lambda: client.first("standby", began) is not None, seconds=90)
+        switched = began + (client.first("standby", began) or 0.0)
+        assert waiter.stdout is not None
+        return float(waiter.stdout.readline()) - switched
+
+
+def rollout(on: Stage, client: Client, number: int) -> int:
+    """Requests lost while a healthy revision replaces a healthy one."""
+    began = time.monotonic()
+    before = on.model.status()["activeRevision"]
+    patch = {"spec": {"engine": {"maxModelLen": 1024 + number}}}
+    on.space.kubectl("patch", "mdl/chat", "--type=merge", "-p", json.dumps(patch))
+    waiting.until("traffic moved", lambda: on.model.status()["activeRevision"] != before, seconds=60)
+    waiting.until("the old pods are gone", lambda: len(on.model.pods()) == 1, seconds=60)
+    time.sleep(1)
+    return client.lost(began)
+
+
+def figures() -> list[Figure]:
+    """All of them, in one run."""
+    with stage() as on, asking(on) as client:
+        waiting.until("the client gets answers", lambda: client.last() == "home", seconds=30)
+        faults = {
+            "process dead": (lambda: containers.send(on.engine(), signal.SIGKILL), 1.0),
+            "server hung": (lambda: containers.send(on.engine(), signal.SIGSTOP), 3.0),
+        }
+        found: list[Figure] = []
+        for name, (fault, goal) in faults.items():
+            limits = [_again(on, client, lambda fault=fault: bare(on, client, fault)) for _ in range(BARE)]  # type: ignore[misc]
+            trials = [_again(on, client, lambda fault=fault: trial(client, fault)) for _ in range(TRIALS)]  # type: ignore[misc]
+            found += _told(name, goal, [took for took, _ in trials], [lost for _, lost in trials], limits)
+        freed = [_again(on, client, lambda: stuck(on, client)) for _ in range(5)]
+        found.append(Figure("stuck clients freed after the switch, worst of 5", round(max(freed), 2), "s", 5))
+        settle(on, client)
+        lost = [rollout(on, client, number) for number in range(ROLLOUTS)]
+        found.append(Figure(f"requests lost in {ROLLOUTS} healthy rollouts at {RATE}/s", sum(lost), "requests", 0))
+        silent = [_again(on, client, lambda: trial(client, lambda: on.box.link("node1", up=False)), mend=_mend) for _ in range(3)]
+        times = [took for took, _ in silent]
+        found.append(
+            Figure("node silent to the first answer, median of 3", round(statistics.median(times), 2), "s", 3, f"worst {max(times):.2f} s")
+        )
+    return found
+
+
+def _again(on: Stage, client: Client, once: Callable[[], Any], mend: Callable[[Stage], None] = lambda _: None) -> Any:
+    settle(on, client)
+    result = once()
+    mend(on)
+    print(result, file=sys.stderr, flush=True)
+    return result
+
+
+def _mend(on: Stage) -> None:
+    on.box.link("node1", up=True)
+
+
+def _told(name: str, goal: float, times: list[float], lost: list[int], limits: list[float]) -> list[Figure]:
+    middle, least = statistics.median(times), statistics.median(limits)
+    beside = (
+        f"worst {max(times):.2f} s; one bare connection and one PATCH: {least:.2f} s (worst {max(limits):.2f} s), so {middle / least:.1f} x"
+    )
+    return [
+        Figure(f"{name} to the first answer of the standby, median of {len(times)}", round(middle, 2), "s", goal, beside),
+        Figure(f"{name}: requests lost at {RATE}/s, median", statistics.median(lost), "requests", None, f"worst {max(lost)}"),
+    ]
+
+
+if __name__ == "__main__":
+    print(publish("failover", figures()))

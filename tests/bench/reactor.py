@@ -1,0 +1,50 @@
+"""The least that could be done about a dead pod, as a limit for what the operator does: one kept connection and one PATCH.
+
+`python -m bench.reactor POD_ADDRESS API PKI SERVICE_PATH SELECTOR`: asks GET /health each 0.25 s with a time-out of 0.5 s. Closed or
+refused is looked at again at once; refused twice, or two time-outs, and it patches the Service's selector and ends.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from box.api import Api
+
+PERIOD, PATIENCE, FAILURES = 0.25, 0.5, 2
+
+
+def watch(address: str) -> None:
+    """Returns when the pod is dead or silent."""
+    failures = 0
+    connection = http.client.HTTPConnection(address, 8000, timeout=PATIENCE)
+    while failures < FAILURES:
+        began = time.monotonic()
+        try:
+            connection.request("GET", "/health")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException) as problem:
+            failures += 1
+            with suppress(OSError):
+                connection.close()
+            if not isinstance(problem, TimeoutError):
+                continue
+        else:
+            failures = 0
+        time.sleep(max(0.0, PERIOD - (time.monotonic() - began)))
+
+
+def main(address: str, server: str, pki: str, service: str, selector: str) -> None:
+    api = Api(server, Path(pki))
+    sys.stdout.write("watching\n")
+    sys.stdout.flush()
+    watch(address)
+    api.send("PATCH", service, {"spec": {"selector": json.loads(selector)}}, "application/merge-patch+json")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

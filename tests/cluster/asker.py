@@ -1,0 +1,48 @@
+"""A client that never stops: a Pod that asks a model five times a second, each time on a new connection, and writes down who answered."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from box import waiting
+from cluster.space import pod
+
+if TYPE_CHECKING:
+    from cluster.space import Space
+
+PATIENCE = 2
+"""Seconds of each request: what hangs is given up, as a client of a bank's front end would."""
+LINE = re.compile(r"^(\d+\.\d+) (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """`lost` stands for a request that got no answer."""
+
+    space: Space
+    name: str = "asker"
+
+    @classmethod
+    def start(cls, space: Space, model: str, standby: str = "small") -> Asker:
+        """GET /v1/models, which every engine of ours has, lists all names of who answers: only the standby has its own."""
+        ask = f"wget -q -T {PATIENCE} -O - http://{model}:8000/v1/models 2>/dev/null"
+        who = f"""{ask} | awk '/"{standby}"/ {{print "{standby}"; next}} /"data"/ {{print "{model}"}}'"""
+        moment = "$(cut -d' ' -f1 /proc/uptime)"
+        loop = f'touch /tmp/told; while true; do at={moment}; name=$({who}); echo "$at ${{name:-lost}}" >> /tmp/told; sleep 0.2; done'
+        space.run(pod("asker", loop))
+        waiting.until("the client asks", lambda: "told" in space.inside("asker", "ls /tmp"), seconds=20)
+        return cls(space)
+
+    def told(self) -> list[tuple[float, str]]:
+        """Seconds of the machine's uptime at which each request began, and who answered it."""
+        return [(float(at), who) for at, who in LINE.findall(self.space.inside(self.name, "cat /tmp/told"))]
+
+    def last(self) -> str:
+        """Who answered last."""
+        return self.told()[-1][1] if self.told() else ""
+
+    def since(self, moment: float) -> list[str]:
+        """Who answered requests that began after that moment of uptime."""
+        return [who for at, who in self.told() if at >= moment]

@@ -1,0 +1,122 @@
+"""A model that cannot answer: its standby does, on real nodes, and a bad revision goes back while a client notices nothing."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from box import Box, containers, waiting
+from cluster.asker import Asker
+from cluster.models import Model, chat
+
+if TYPE_CHECKING:
+    from box.containers import Process
+    from cluster.release import Release
+    from cluster.space import Space
+
+STANDBY = {"modelDeploymentRef": {"name": "small"}}
+HOLD = 8
+HEALTH = {"drainTimeout": "1s", "hangTimeout": "3s", "failover": {"holdFor": f"{HOLD}s"}}
+
+
+def small(**spec: object) -> dict[str, object]:
+    """The standby: it answers to the name of its primary too."""
+    return chat("small", model={**chat()["spec"]["model"], "aliases": ["chat"]}, **spec)
+
+
+def uptime() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])
+
+
+@pytest.fixture
+def pair(space: Space, release: Release) -> tuple[Model, Model, Asker]:  # noqa: ARG001  the operator must be there
+    """A model, its standby, and a client that asks all the time."""
+    standby = Model.apply(space, small())
+    model = Model.apply(space, chat(standby=STANDBY, health=HEALTH))
+    model.wait("Ready", "True")
+    standby.wait("Ready", "True")
+    model.wait("StandbyReady", "True", "Serving")
+    asker = Asker.start(space, "chat")
+    waiting.until("the client gets answers", lambda: asker.last() == "chat", seconds=20)
+    return model, standby, asker
+
+
+def engines(box: Box, model: Model) -> list[Process]:
+    """Processes of its engines."""
+    return [
+        pid
+        for pod in model.pods()
+        for pid in box.processes(f"{model.space.name}/{pod['metadata']['name']}", "engine", match="llama-server")
+    ]
+
+
+def test_a_frozen_engine_hands_over_to_the_standby_and_takes_back_when_it_held(pair: tuple[Model, Model, Asker], box: Box) -> None:
+    model, _, asker = pair
+    frozen = uptime()
+    containers.send(engines(box, model), signal.SIGSTOP)
+    waiting.until("the standby answers", lambda: asker.last() == "small", seconds=30)
+    model.wait("FailedOver", "True", "FailedOver")
+    assert model.condition("Ready")["reason"] == "StandbyServing"
+    # Frozen for longer than liveness forgives, it is started again by its kubelet.
+    waiting.until("the model answers again", lambda: asker.last() == "chat", seconds=90)
+    model.wait("FailedOver", "False", "AtHome")
+    actions = [step["action"] for step in model.status()["history"]]
+    assert actions[:2] == ["Recovered", "FailedOver"]
+    told = asker.since(frozen)
+    first = told.index("small")
+    assert "chat" not in told[first : told.index("chat", first)], "it went there once and came back once"
+    assert told[first:].count("lost") == 0, f"nothing is lost once the standby answers: {told}"
+
+
+def test_a_killed_engine_that_is_back_at_once_still_holds_before_traffic_returns(pair: tuple[Model, Model, Asker], box: Box) -> None:
+    model, _, asker = pair
+    containers.send(engines(box, model), signal.SIGKILL)
+    waiting.until("the standby answers", lambda: asker.last() == "small", seconds=20)
+    waiting.until("the model answers again", lambda: asker.last() == "chat", seconds=60)
+    events = model.events()
+    assert any(event.startswith("FailedOver: ") and "-> small: 0 of 1 pods serve" in event for event in events), events
+    assert any(event.startswith("Recovered: ") and f"held {HOLD}s" in event for event in events), events
+
+
+def test_a_cold_standby_starts_when_it_is_needed_and_sleeps_again(space: Space, release: Release, box: Box) -> None:  # noqa: ARG001
+    standby = Model.apply(space, small(replicas=0))
+    model = Model.apply(space, chat(standby=STANDBY, health=HEALTH))
+    model.wait("Ready", "True")
+    model.wait("StandbyReady", "False", "StandbyCold")
+    assert standby.pods() == []
+    containers.send(engines(box, model), signal.SIGSTOP)
+    model.wait("FailedOver", "True", "FailedOver", seconds=60)
+    assert "small" in model.ask(name="small") or model.condition("Ready")["status"] == "True"
+    model.wait("FailedOver", "False", "AtHome", seconds=120)
+    waiting.until("the standby sleeps again", lambda: not standby.pods(), seconds=60)
+
+
+def test_a_bad_revision_is_rolled_back_while_the_client_notices_nothing(space: Space, release: Release, box: Box) -> None:  # noqa: ARG001
+    model = Model.apply(space, chat(rollout={"bake": "5s"}))
+    model.wait("Ready", "True")
+    good = model.status()["activeRevision"]
+    waiting.until("it is good", lambda: model.status()["revisions"][0]["state"] == "Good", seconds=30)
+    asker = Asker.start(space, "chat")
+    waiting.until("the client gets answers", lambda: asker.last() == "chat", seconds=20)
+    begun = uptime()
+    engine = {**chat()["spec"]["engine"], "maxModelLen": 1024}
+    space.apply(chat(rollout={"bake": "10m"}, engine=engine))
+    waiting.until("traffic moved", lambda: model.status()["activeRevision"] != good, seconds=60)
+    bad = model.status()["activeRevision"]
+    assert len({pod["metadata"]["labels"]["allod.dev/revision"] for pod in model.pods()}) == 2, "the old pods stay while the new ones bake"
+    pods = [pod for pod in model.pods() if pod["metadata"]["labels"]["allod.dev/revision"] == bad]
+    for pod in pods:
+        containers.send(box.processes(f"{space.name}/{pod['metadata']['name']}", "engine", match="llama-server"), signal.SIGKILL)
+    waiting.until("the good one serves again", lambda: model.status()["activeRevision"] == good, seconds=30)
+    message = model.wait("Degraded", "True", "EngineGone")
+    assert "the connection was closed, then refused" in message
+    assert model.condition("Ready")["status"] == "True"
+    assert {one["name"]: one["state"] for one in model.status()["revisions"]}[bad] == "Failed"
+    told = asker.since(begun)
+    # The dead process refuses until the Service has moved: its requests are lost, and nobody else's.
+    assert told.count("lost") <= 15, told
+    space.kubectl("annotate", "mdl/chat", f"allod.dev/retry-revision={bad}")
+    waiting.until("it was tried again", lambda: model.status()["activeRevision"] == bad, seconds=60)

@@ -1,0 +1,91 @@
+"""The last part of the demo: the model is frozen and its standby answers; a bad revision is applied and nobody notices."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from box import Box, containers
+from demo.client import asking
+from demo.place import ROOT, Unusable
+
+if TYPE_CHECKING:
+    from demo.client import Client
+    from demo.place import Place
+    from demo.terminal import Terminal
+
+EXAMPLE = ROOT / "docs" / "examples" / "survive.yaml"
+BAD_FLAG = "--flash-attention-3"
+"""No flag of llama.cpp: an engine that gets it ends at once."""
+
+
+def survive(terminal: Terminal, place: Place, uri: str) -> str:
+    """Show it. Returns a line for the end: what was asked, and what was lost."""
+    place.kube("apply", "-f", "-", stdin=EXAMPLE.read_text().replace(uri, place.model_uri))
+    place.kube("wait", "--for=condition=StandbyReady", "mdl/chat", "--timeout=120s")
+    name = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.servedName}")
+    with asking(place, "chat", name, "chat-small") as client:
+        if client.wait_for(name, 30) is None:
+            raise Unusable("the client in the cluster got no answer within 30 s: kubectl logs demo-client")
+        begun = time.time()
+        _freeze(terminal, place, client, name)
+        _bad_revision(terminal, place, client)
+        heard = client.since(begun)
+    by = ", ".join(f"{heard.count(who)} by {who}" for who in dict.fromkeys(heard) if who != "lost")
+    return f"asked {len(heard)} times: answered {by}; lost {heard.count('lost')}"
+
+
+def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> None:
+    frozen = datetime.now()  # noqa: DTZ005  # a person's own clock
+    _stop(place)
+    _say(terminal, frozen, "the engine of chat is frozen: its process is stopped, its port stays open")
+    moved = client.wait_for("chat-small", 60)
+    if moved is None:
+        raise Unusable("the standby did not answer within 60 s: kubectl describe mdl chat")
+    _say(terminal, moved, f"chat-small answers, {(moved - frozen).total_seconds():.1f} s after the freeze; kubectl get mdl chat shows it")
+    back = client.wait_for(name, 180)
+    if back is None:
+        raise Unusable("traffic did not come back within 3 minutes: kubectl describe mdl chat")
+    cause = next((step["cause"] for step in _history(place) if step["action"] == "Recovered"), "ready again")
+    _say(terminal, back, f"chat answers again from a new pod: {cause}")
+
+
+def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
+    applied = datetime.now()  # noqa: DTZ005
+    patch = {"spec": {"engine": {"extraArgs": [BAD_FLAG]}}}
+    place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps(patch))
+    _say(terminal, applied, f"a bad revision is applied: engine.extraArgs {BAD_FLAG}")
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        failed = next((step for step in _history(place) if step["action"] == "RevisionFailed"), None)
+        if failed:
+            break
+        time.sleep(0.2)
+    else:
+        raise Unusable("the bad revision was not given up within 2 minutes: kubectl describe mdl chat")
+    given_up = datetime.now()  # noqa: DTZ005
+    heard = client.since(applied.timestamp())
+    _say(terminal, given_up, f"revision {failed['from']} was given up: {failed['cause']}")
+    _say(terminal, given_up, f"traffic never left the good one: {len(heard)} requests meanwhile, {heard.count('lost')} lost")
+    place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
+
+
+def _stop(place: Place) -> None:
+    pod = place.kube("get", "pods", "-l", "allod.dev/model=chat", "-o", "jsonpath={.items[0].metadata.name}")
+    if place.is_box:
+        containers.send(Box().processes(f"default/{pod}", "engine", match="llama-server"), signal.SIGSTOP)
+    else:  # no way to the processes of somebody else's nodes
+        subprocess.run([*place.kubectl, "delete", "pod", pod, "--grace-period=0", "--force"], check=True, capture_output=True)
+
+
+def _history(place: Place) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(place.kube("get", "mdl", "chat", "-o", "json"))["status"].get("history", [])
+    return found
+
+
+def _say(terminal: Terminal, at: datetime, what: str) -> None:
+    terminal.line(f"{at:%H:%M:%S}.{at.microsecond // 100000}  {what}")

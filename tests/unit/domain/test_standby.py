@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from unit.domain.simulation import World, companion, crashing, hung, ready, starting
+
+STANDBY = {"standby": {"modelDeploymentRef": {"name": "chat-small"}}}
+
+
+def world_with_standby(**spec: Any) -> World:
+    """A at rest, with a standby that is ready."""
+    world = World(companion=companion())
+    world.spec |= STANDBY | spec
+    world.settle()
+    world.events.clear()
+    return world
+
+
+def test_a_standby_that_is_ready_changes_nothing() -> None:
+    world = world_with_standby()
+    assert world.settle() == []
+    assert world.route == "A"
+    assert world.condition("StandbyReady") == ("True", "Serving", "1 pod of chat-small could answer")
+    assert world.condition("FailedOver")[:2] == ("False", "AtHome")
+
+
+def test_traffic_goes_to_the_standby_when_no_pod_serves_and_returns_when_the_model_held() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    assert world.settle() == ["route chat-small"]
+    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serve")
+    assert world.condition("FailedOver")[:2] == ("True", "FailedOver")
+    assert world.condition("Degraded")[0] == "True"
+    assert world.status["traffic"]["target"] == "Standby"
+    assert world.status["standby"]["needed"] is True
+    world.engine = lambda _: ready()
+    assert world.settle() == []
+    assert world.wait(290) == []
+    assert world.wait(30) == ["route A"]
+    assert "needed" not in world.status["standby"]
+    assert [step["action"] for step in world.status["history"]][:2] == ["Recovered", "FailedOver"]
+    assert world.told()[0].startswith("Warning FailedOver: A -> chat-small: 0 of 1 pods serve")
+
+
+def test_patience_passes_before_traffic_moves() -> None:
+    world = world_with_standby(health={"failover": {"after": "20s"}})
+    world.engine = lambda _: hung()
+    assert world.wait(15) == []
+    assert world.wait(15) == ["route chat-small"]
+
+
+def test_a_model_that_comes_back_within_the_patience_never_leaves() -> None:
+    world = world_with_standby(health={"failover": {"after": "20s"}})
+    world.engine = lambda _: hung()
+    world.wait(10)
+    world.engine = lambda _: ready()
+    assert world.wait(60) == []
+    assert world.route == "A"
+
+
+def test_a_model_that_never_served_is_not_lost() -> None:
+    world = World(companion=companion(), engine=lambda _: starting())
+    world.spec |= STANDBY
+    assert world.settle() == ["A: 1 pods", "route A"]
+
+
+def test_one_pod_of_two_is_enough_to_stay() -> None:
+    world = world_with_standby(replicas=2)
+    world.pods.pop(next(iter(world.pods)))
+    world.reconcile()
+    assert world.route == "A"
+
+
+def test_a_dead_standby_gets_no_traffic_and_the_sentence_says_so() -> None:
+    world = world_with_standby()
+    world.companion = companion(up=0)
+    world.engine = lambda _: hung()
+    assert world.settle() == []
+    assert world.condition("StandbyReady") == ("False", "StandbyNotReady", "no pod of chat-small is ready")
+    assert world.condition("Ready")[0] == "False"
+    world.companion = companion()
+    assert world.settle() == ["route chat-small"]
+
+
+def test_a_standby_that_dies_gives_traffic_back_at_once() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.engine = lambda _: ready()
+    world.settle()
+    world.companion = companion(up=0)
+    assert world.settle() == ["route A"]
+
+
+def test_when_both_are_dead_traffic_waits_where_it_is() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.companion = companion(up=0)
+    assert world.settle() == []
+    assert world.route == "chat-small"
+    assert world.condition("Ready")[0] == "False"
+
+
+@pytest.mark.parametrize(
+    ("there", "reason", "sentence"),
+    [
+        (None, "StandbyNotFound", "there is no ModelDeployment chat-small in namespace ai: create it, or correct standby"),
+        (
+            companion(standby="chat"),
+            "StandbyPointsBack",
+            "chat-small names chat as its own standby: one of the two has to stand by itself",
+        ),
+        (
+            companion(served_names=frozenset({"chat-small"})),
+            "StandbyName",
+            "clients ask for chat, which chat-small does not serve: add it to model.aliases of chat-small",
+        ),
+        (companion(task="Embed"), "StandbyTask", "chat-small is for the task Embed and this model for Generate"),
+        (companion(up=0), "StandbyNotReady", "no pod of chat-small is ready"),
+        (companion(up=0, replicas=0), "StandbyCold", "chat-small has replicas 0 and is started when it is needed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("Standby") else "",
+)
+def test_a_standby_that_could_not_take_over_says_why_and_gets_no_traffic(there: Any, reason: str, sentence: str) -> None:
+    world = world_with_standby()
+    world.companion = there
+    world.engine = lambda _: hung()
+    assert world.settle() == []
+    assert world.condition("StandbyReady") == ("False", reason, sentence)
+
+
+def test_a_cold_standby_is_woken_by_need_and_sleeps_again() -> None:
+    world = world_with_standby()
+    world.companion = companion(up=0, replicas=0)
+    world.engine = lambda _: hung()
+    world.settle()
+    assert world.status["standby"]["needed"] is True
+    small = World()
+    small.spec["replicas"] = 0
+    small.settle()
+    small.with_neighbour("legal", "2026-11-20T00:00:00Z", "legal", standby="chat", needs_standby=True)
+    assert small.settle() == ["A: 1 pods"]
+    small.neighbours = ()
+    assert small.settle() == ["A: 0 pods"]
+
+
+def test_recovery_by_hand_waits_for_the_wish_and_follows_it_once() -> None:
+    world = world_with_standby(health={"failover": {"recovery": "Manual"}})
+    world.engine = lambda _: hung()
+    world.settle()
+    world.engine = lambda _: ready()
+    assert world.wait(3600) == []
+    assert world.condition("FailedOver")[:2] == ("True", "WaitsForPerson")
+    world.annotations["allod.dev/return-traffic"] = world.status["activeRevision"]
+    assert world.settle() == ["route A"]
+    world.engine = lambda _: hung()
+    assert world.settle() == ["route chat-small"]
+    world.engine = lambda _: ready()
+    assert world.wait(3600) == [], "the old wish does not bring it back a second time"
+    wish = world.annotations.pop("allod.dev/return-traffic")
+    world.settle()
+    world.annotations["allod.dev/return-traffic"] = wish
+    assert world.settle() == ["route A"]
+
+
+def test_after_three_returns_within_an_hour_traffic_stays_away() -> None:
+    world = world_with_standby(health={"failover": {"holdFor": "10s"}})
+    for _ in range(3):
+        world.engine = lambda _: hung()
+        assert world.settle() == ["route chat-small"]
+        world.engine = lambda _: ready()
+        assert world.wait(20) == ["route A"]
+    world.engine = lambda _: hung()
+    assert world.settle() == ["route chat-small"]
+    world.engine = lambda _: ready()
+    assert world.wait(120) == []
+    assert world.condition("FailedOver")[:2] == ("True", "Flapping")
+    assert world.condition("Degraded")[:2] == ("True", "Flapping")
+
+
+def test_past_the_blast_radius_nothing_moves_and_the_sentence_says_so() -> None:
+    world = world_with_standby()
+    world.moved_lately = 10
+    world.engine = lambda _: hung()
+    assert world.settle() == []
+    assert world.condition("Degraded")[:2] == ("True", "BlastRadius")
+    world.moved_lately = 9
+    assert world.settle() == ["route chat-small"]
+
+
+def test_a_handoff_moves_traffic_before_the_old_pods_end_and_back_when_the_new_ones_serve() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.gpus = 1
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 0 pods", "route chat-small", "A: 0 pods", "B: 1 pods", "route B", "A: gone"]
+    assert [step["action"] for step in world.status["history"]][:3] == ["HandedBack", "HandedOff", "RevisionCreated"]
+
+
+def test_a_surge_without_gpus_becomes_a_handoff_when_a_standby_is_ready() -> None:
+    world = world_with_standby()
+    world.gpus = 1
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 1 pods", "route chat-small", "A: 0 pods", "route B", "A: gone"]
+
+
+def test_a_handoff_waits_for_its_standby() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.companion = companion(up=0)
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 0 pods"]
+    assert world.serving() == ["A"]
+    assert world.status["standby"]["needed"] is True
+
+
+def test_a_handoff_to_a_revision_that_cannot_start_ends_where_it_began() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.wait(5)
+    world.gpus = 1
+    world.engine = lambda letter: crashing() if letter == "B" else ready()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    assert world.route == "A"
+    assert world.serving() == ["A"]
+    assert world.state("B") == "Failed"
+
+
+def test_a_model_whose_standby_lists_its_name_is_not_refused() -> None:
+    world = World()
+    world.spec |= STANDBY
+    world.companion = companion()
+    world.with_neighbour("chat-small", "2026-11-20T00:00:00Z", "chat", "chat-small")
+    assert world.settle() == ["A: 1 pods", "route A"]
+
+
+def test_a_model_that_is_put_to_sleep_needs_nobody_in_its_place() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.edit(replicas=0)
+    assert world.settle() == ["A: 0 pods", "route A"]
+    assert "needed" not in world.status["standby"]
+
+
+def test_a_standby_that_the_spec_no_longer_names_serves_until_the_model_does() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.spec.pop("standby")
+    world.edit()
+    world.companion = None
+    assert world.settle() == []
+    assert world.condition("StandbyReady")[:2] == ("False", "StandbyRemoved")
+    world.engine = lambda _: ready()
+    assert world.settle() == ["route A"]
+
+
+def test_a_handoff_that_was_suspended_is_still_one_afterwards() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.gpus = 1
+    world.engine = lambda letter: starting() if letter == "B" else ready()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.edit(suspend=True)
+    world.settle()
+    assert world.status["traffic"]["reason"] == "Handoff"
+    world.edit(suspend=False)
+    world.engine = lambda _: ready()
+    assert world.settle() == ["route B"]
+
+
+def test_a_lost_status_leaves_traffic_on_the_standby() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.lose_status()
+    assert world.settle() == []
+    assert world.route == "chat-small"
+    world.engine = lambda _: ready()
+    assert world.wait(400) == ["route A"]
+
+
+def test_a_suspended_model_fails_over_no_more() -> None:
+    world = world_with_standby()
+    world.edit(suspend=True)
+    world.engine = lambda _: hung()
+    assert world.settle() == []

@@ -1,0 +1,102 @@
+"""A model and its standby through the whole shell: who is looked at when, and what is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from allod.domain.manifest import Ref
+from allod.domain.serving.beat import Beat
+from support.drive import NAMESPACE, SPEC, Drive
+
+STANDBY = {"modelDeploymentRef": {"name": "small"}}
+ALIAS = {"model": SPEC["model"] | {"aliases": ["chat"]}}
+
+
+@pytest.fixture
+def drive() -> Drive:
+    return Drive()
+
+
+def selector(drive: Drive, of: str = "chat") -> dict[str, str]:
+    found: dict[str, str] = drive.cluster.objects[Ref("v1", "Service", NAMESPACE, of)]["spec"]["selector"]
+    return found
+
+
+async def pair(drive: Drive, **small: Any) -> None:
+    drive.create("small", **(ALIAS | small))
+    drive.create("chat", standby=STANDBY)
+    await drive.settle()
+
+
+def lose(drive: Drive, model: str) -> None:
+    """Its pods say that they hang, as our own connections hear it."""
+    for pod in drive.cluster.of_kind("Pod"):
+        if pod["metadata"]["labels"]["allod.dev/model"] == model:
+            drive.ears.beats[pod["metadata"]["uid"]] = Beat("Faulty", drive.now, "no engine step for 3.0 s with 1 request in flight")
+
+
+async def test_one_write_moves_the_service_to_the_standbys_pods_and_one_moves_it_back(drive: Drive) -> None:
+    await pair(drive)
+    drive.edit("chat", health={"failover": {"holdFor": "0s"}})
+    await drive.settle()
+    home = selector(drive)
+    lose(drive, "chat")
+    drive.cluster.writes.clear()
+    await drive.reconcile("chat")
+    services = [target for verb, target in drive.cluster.writes if verb == "apply"]
+    assert services == [Ref("v1", "Service", NAMESPACE, "chat")]
+    assert selector(drive) == selector(drive, "small")
+    drive.ears.beats.clear()
+    await drive.settle()
+    assert selector(drive) == home
+
+
+async def test_a_pod_that_hangs_is_ended_after_traffic_has_left_it_and_not_before(drive: Drive) -> None:
+    await pair(drive)
+    lose(drive, "chat")
+    await drive.reconcile("chat")
+    assert not [target for verb, target in drive.cluster.writes if (verb, target.kind) == ("delete", "Pod")], "before the switch was seen"
+    before = {pod["metadata"]["uid"] for pod in drive.cluster.of_kind("Pod")}
+    await drive.reconcile("chat")
+    ended = [target.name for verb, target in drive.cluster.writes if (verb, target.kind) == ("delete", "Pod")]
+    assert len(ended) == 2
+    drive.ears.beats.clear()
+    await drive.settle()
+    assert len({pod["metadata"]["uid"] for pod in drive.cluster.of_kind("Pod")} - before) == 2
+
+
+async def test_the_service_follows_the_standby_to_its_next_revision(drive: Drive) -> None:
+    await pair(drive)
+    lose(drive, "chat")
+    await drive.settle()
+    before = selector(drive)
+    drive.edit("small", engine={"type": "LlamaCpp", "maxModelLen": 1024})
+    await drive.settle()
+    assert selector(drive) == selector(drive, "small") != before
+
+
+async def test_a_cold_standby_is_woken_without_anybody_else_writing_to_it(drive: Drive) -> None:
+    await pair(drive, replicas=0)
+    assert drive.model("small")["status"]["replicas"] == 0
+    lose(drive, "chat")
+    await drive.reconcile("chat")
+    await drive.settle()
+    assert drive.model("small")["status"]["replicas"] == 1
+    assert selector(drive)["allod.dev/model"] == "small"
+    assert drive.model("small")["spec"]["replicas"] == 0, "the spec is its owner's"
+
+
+async def test_more_models_at_once_than_one_pair_of_eyes_may_move_are_left_where_they_are(drive: Drive) -> None:
+    drive.create("small", **ALIAS | {"model": SPEC["model"] | {"aliases": [f"chat-{number}" for number in range(12)]}})
+    for number in range(12):
+        drive.create(f"chat-{number}", standby=STANDBY)
+    await drive.settle()
+    for number in range(12):
+        lose(drive, f"chat-{number}")
+    for number in range(12):
+        await drive.reconcile(f"chat-{number}")
+    moved = [number for number in range(12) if selector(drive, f"chat-{number}")["allod.dev/model"] == "small"]
+    assert moved == list(range(10))
+    assert drive.condition("Degraded", "chat-11")["reason"] == "BlastRadius"
