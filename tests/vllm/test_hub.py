@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,11 @@ def follow_the_page(space: Space, folder: Path) -> None:
                 assert step.missing(output) is None, output
 
 
-def downloaded(mirror: Mirror, node: str, name: str, port: int = HTTPS, **changed: Any) -> dict[str, Any]:
+def downloaded(mirror: Mirror, node: str, name: str, **changed: Any) -> dict[str, Any]:
     """The page's model under that name, with vLLM for CPUs in place of one for GPUs and this mirror in place of the page's."""
     page, here = PAGE["spec"], smol(node)["spec"]
-    endpoint = f"https://{mirror.host}" if port == HTTPS else f"https://{mirror.host}:{port}"
-    env = [variable | ({"value": endpoint} if variable["name"] == "HF_ENDPOINT" else {}) for variable in page["engine"]["env"]]
+    endpoint = {"value": f"https://{mirror.host}"}
+    env = [variable | (endpoint if variable["name"] == "HF_ENDPOINT" else {}) for variable in page["engine"]["env"]]
     engine = here["engine"] | {"env": [*env, *here["engine"]["env"]]}
     model = {name: value for name, value in (page["model"] | changed).items() if value is not None}
     return PAGE | {"metadata": {"name": name}, "spec": page | here | {"engine": engine, "model": model}}
@@ -93,6 +94,10 @@ def test_a_model_waits_for_the_right_token_and_is_then_downloaded_as_it_is_pinne
     assert model.ask("What is the capital of France?").strip()
     model.wait("ModelAvailable", "True", "Loaded")
     model.wait("Degraded", "False")
+
+    assert reaches(model, HTTPS)
+    assert not reaches(model, OTHER), "the model's own policy opens no other port"
+    assert answers(mirror.space, client(mirror.space), f"https://{mirror.host}:{OTHER}/"), "at which others are answered"
 
     paths = [path for path, status in mirror.requests() if status in (200, 206)]
     assert f"/{REPOSITORY}/resolve/{COMMIT}/model.safetensors" in paths
@@ -114,8 +119,26 @@ def test_a_commit_that_the_mirror_does_not_have_is_named(mirror: Mirror, vllm_no
     assert (f"/{REPOSITORY}/resolve/{UNKNOWN}/config.json", 404) in mirror.requests()
 
 
-def test_a_mirror_on_another_port_is_out_of_reach_by_the_models_own_policy(mirror: Mirror, vllm_node: str) -> None:
-    model = Model.apply(mirror.space, downloaded(mirror, vllm_node, "no-mirror", port=OTHER))
+def test_a_mirror_whose_authority_the_engine_does_not_know_is_not_asked(mirror: Mirror, vllm_node: str) -> None:
+    manifest = downloaded(mirror, vllm_node, "no-ca")
+    engine = manifest["spec"]["engine"]
+    engine["env"] = [variable for variable in engine["env"] if variable["name"] != "SSL_CERT_FILE"]
+    model = Model.apply(mirror.space, manifest)
     message = model.wait("ModelAvailable", "False", "HubUnavailable", seconds=180)
-    assert f"the engine cannot download from https://{mirror.host}:{OTHER}: its name, port 443" in message
-    assert answers(mirror.space, client(mirror.space), f"https://{mirror.host}:{OTHER}/"), "others reach it there"
+    assert f"the engine cannot download from https://{mirror.host}: " in message
+    command = re.search(r"kubectl (logs .+ --previous)", message)
+    assert command, message
+    waiting.until("the engine is started again", lambda: restarts(model) > 0, seconds=60)
+    assert "CERTIFICATE_VERIFY_FAILED" in mirror.space.kubectl(*command[1].split()), "as docs/troubleshooting.md says"
+
+
+def restarts(model: Model) -> int:
+    """Of its engine."""
+    return sum(status["restartCount"] for pod in model.pods() for status in pod["status"].get("containerStatuses", ()))
+
+
+def reaches(model: Model, port: int) -> bool:
+    """Whether the model's engine gets a connection to the mirror at that port."""
+    asked = f"import socket; socket.create_connection(('hub', {port}), 3)"
+    tried = f'python3 -c "{asked}" 2>/dev/null && echo yes || echo no'
+    return model.space.kubectl("exec", model.pods()[0]["metadata"]["name"], "-c", "engine", "--", "sh", "-c", tried).strip() == "yes"
