@@ -64,20 +64,22 @@ class ModelDeployments:
         except ValidationError as problem:
             return await self._refuse(model, "InvalidSpec", sentence(problem), now)
         steps = plan(seen, decide(seen, now))
+        # Before anything is awaited: other workers count at the same time.
+        self._moves.note(key, model, steps.status, now)
         try:
             changed = await self._apply.children(model, steps.objects)
             changed |= await self._apply.deletes(steps.delete)
             changed |= await self._apply.fence(steps.fence)
         except Invalid as problem:
             reason = "NameTaken" if isinstance(problem, NameTaken) else "Refused"
-            return await self._refuse(model, reason, str(problem), now)
-        self._moves.note(key, model, steps.status, now)
+            return await self._refuse(model, reason, str(problem), now, standby=(steps.status or {}).get("standby"))
         if steps.status is not None:
             changed |= await self._apply.status(model, steps.status)
         # After the status: from then on the step counts as taken, and no later reconcile tells it again.
         await self._apply.events(model, steps.events, now)
         return Outcome(changed, steps.requeue_after)
 
-    async def _refuse(self, model: Manifest, reason: str, message: str, now: datetime) -> Outcome:
-        status = refused(model, reason, message, now)
+    async def _refuse(self, model: Manifest, reason: str, message: str, now: datetime, standby: Manifest | None = None) -> Outcome:
+        """`standby`: what is needed of it all the same."""
+        status = refused(model, reason, message, now) | ({"standby": standby} if standby else {})
         return Outcome(await self._apply.status(model, status), REFUSED_AGAIN)

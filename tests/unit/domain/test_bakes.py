@@ -182,6 +182,20 @@ def test_waiting_for_gpus_is_not_late() -> None:
     assert world.state("B") != "Failed"
 
 
+def test_the_deadline_begins_when_there_are_gpus() -> None:
+    world = World(gpus=1)
+    world.spec["rollout"] = {"bake": "0s", "progressDeadline": "10m"}
+    world.settle()
+    world.engine = lambda letter: starting() if letter == "B" else ready()
+    world.edit(engine__maxModelLen=32768)
+    world.wait(1200)
+    world.gpus = 2
+    world.wait(300)
+    assert world.state("B") == "Starting"
+    world.wait(400)
+    assert world.state("B") == "Failed"
+
+
 def test_recreate_ends_the_old_pods_first() -> None:
     world = World(gpus=1)
     world.spec["rollout"] = {"bake": "0s", "strategy": "Recreate"}

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from allod.domain.conditions import timestamp
+from allod.domain.manifest import Ref
 from unit.domain.simulation import World, companion, crashing, hung, ready, starting
 
 STANDBY = {"standby": {"modelDeploymentRef": {"name": "chat-small"}}}
@@ -287,3 +290,62 @@ def test_a_suspended_model_fails_over_no_more() -> None:
     world.edit(suspend=True)
     world.engine = lambda _: hung()
     assert world.settle() == []
+
+
+def test_pods_that_a_rollout_is_about_to_end_are_none_to_return_to() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"}, health={"failover": {"holdFor": "10s"}})
+    world.engine = lambda _: hung()
+    world.settle()
+    world.engine = lambda letter: ready() if letter == "A" else starting()
+    world.settle()
+    world.now += timedelta(seconds=20)  # it has held, and in this very look there is a new spec
+    world.edit(engine__maxModelLen=32768)
+    assert "route A" not in world.settle()
+    assert world.condition("Ready")[0] == "True"
+
+
+def test_a_fast_clock_of_a_node_delays_no_failover() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.kubernetes()
+    for pod in world.pods.values():
+        pod["status"]["conditions"][1]["lastTransitionTime"] = timestamp(world.now + timedelta(seconds=30))
+    world.reconcile()
+    assert world.route == "chat-small"
+
+
+def test_patience_holds_when_the_pods_are_gone() -> None:
+    world = world_with_standby(health={"failover": {"after": "60s"}})
+    world.pods.clear()
+    world.reconcile()
+    assert world.route == "A"
+    world.now += timedelta(seconds=61)
+    world.reconcile()
+    assert world.route == "chat-small"
+
+
+def test_clients_reach_the_pods_that_traffic_is_on_whatever_the_spec_names_by_now() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    world.edit(standby={"modelDeploymentRef": {"name": "tiny"}})
+    world.companion = companion(up=0, replicas=0, revision=None)
+    world.settle()
+    assert world.route == "chat-small"
+    policy = world.children[Ref("networking.k8s.io/v1", "NetworkPolicy", "ai", "chat.standby")]
+    assert policy["spec"]["podSelector"]["matchLabels"]["allod.dev/model"] == "chat-small"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"suspend": True}, {"engine__args": {"swap-space": "4"}, "rollout": {"strategy": "StandbyHandoff"}}],
+    ids=["suspended", "refused"],
+)
+def test_a_cold_standby_is_not_woken_for_what_will_not_happen(changes: dict[str, Any]) -> None:
+    world = world_with_standby()
+    world.companion = companion(up=0, replicas=0)
+    world.edit(**changes)
+    if "suspend" in changes:
+        world.engine = lambda _: hung()
+    world.settle()
+    assert "needed" not in world.status["standby"]

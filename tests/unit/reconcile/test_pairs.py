@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from allod.adapters.errors import Invalid
 from allod.domain.manifest import Ref
 from allod.domain.serving.beat import Beat
 from support.drive import NAMESPACE, SPEC, Drive
+
+if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
 
 STANDBY = {"modelDeploymentRef": {"name": "small"}}
 ALIAS = {"model": SPEC["model"] | {"aliases": ["chat"]}}
@@ -100,3 +105,49 @@ async def test_more_models_at_once_than_one_pair_of_eyes_may_move_are_left_where
     moved = [number for number in range(12) if selector(drive, f"chat-{number}")["allod.dev/model"] == "small"]
     assert moved == list(range(10))
     assert drive.condition("Degraded", "chat-11")["reason"] == "BlastRadius"
+
+
+async def test_eight_workers_move_no_more_models_than_one_would(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"chat-{number}" for number in range(15)]
+    drive.create("small", **ALIAS | {"model": SPEC["model"] | {"aliases": names}})
+    for name in names:
+        drive.create(name, standby=STANDBY)
+    await drive.settle()
+    for name in names:
+        lose(drive, name)
+    apply = drive.cluster.apply
+
+    async def slowly(manifest: Manifest) -> Manifest:
+        await asyncio.sleep(0)
+        return await apply(manifest)
+
+    monkeypatch.setattr(drive.cluster, "apply", slowly)
+    todo = [*names]
+
+    async def worker() -> None:
+        while todo:
+            await drive.reconcile(todo.pop(0))
+
+    await asyncio.gather(*(worker() for _ in range(8)))
+    assert sum(selector(drive, name)["allod.dev/model"] == "small" for name in names) == 10
+
+
+@pytest.mark.parametrize("replicas", [2, 0], ids=["warm", "cold"])
+async def test_an_edit_that_a_policy_refuses_does_not_hold_up_a_failover(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, replicas: int
+) -> None:
+    await pair(drive, replicas=replicas)
+    drive.edit("chat", engine={"type": "LlamaCpp", "maxModelLen": 2048})
+    known, apply = set(drive.cluster.names("StatefulSet")), drive.cluster.apply
+
+    async def policy(manifest: Manifest) -> Manifest:
+        if manifest["kind"] == "StatefulSet" and manifest["metadata"]["name"] not in known:
+            raise Invalid("admission webhook denied the request: unsigned image")
+        return await apply(manifest)
+
+    monkeypatch.setattr(drive.cluster, "apply", policy)
+    await drive.reconcile("chat")
+    assert drive.condition("Degraded")["reason"] == "Refused"
+    lose(drive, "chat")
+    await drive.settle()
+    assert selector(drive)["allod.dev/model"] == "small"

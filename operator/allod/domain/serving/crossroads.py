@@ -30,10 +30,10 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroa
         at="Standby" if found.on_standby else "Home",
         why=why(seen) if found.on_standby else None,
         handoff=step.handoff,
-        home_ready=home.ready if home else 0,
+        home_ready=_stays_ready(found, home, step),
         home_wanted=wanted(seen),
         home_proven=bool(home and home.proven),
-        home_silent_for=silent_for(seen, home, now) if home else None,
+        home_silent_for=(silent_for(seen, home, now) if home else None) or _not_ready_for(seen, now),
         home_ready_for=(_ready_for(seen, home, now) if home else None) or timedelta(),
         standby_ready=bool(found.standby and found.standby.ready),
         after=timedelta(seconds=failover.after.seconds),
@@ -45,9 +45,22 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroa
     )
 
 
+def _stays_ready(found: Survey, home: RevisionFacts | None, step: Step) -> int:
+    """Away from home, pods that this very step ends are none to return to."""
+    ready = home.ready if home else 0
+    return min(ready, step.allocation.get(step.home or "", 0)) if found.on_standby else ready
+
+
 def silent_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
     """How long no pod at home has served. None: nobody can tell."""
     return _since([_lost_at(seen, pod) for pod in home.pods], now)
+
+
+def _not_ready_for(seen: Seen, now: datetime) -> timedelta:
+    """By our own word: pods that are gone tell nothing any more."""
+    conditions = seen.status.get("conditions") or []
+    told = next((each for each in conditions if each.get("type") == "Ready" and each.get("status") == "False"), None)
+    return max(now - datetime.fromisoformat(told["lastTransitionTime"]), timedelta()) if told else timedelta()
 
 
 def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
@@ -63,7 +76,9 @@ def why(seen: Seen) -> Why:
 def _since(moments: Sequence[datetime | None], now: datetime) -> timedelta | None:
     """Since the last of all; None when there is none, or one is not known."""
     known = [moment for moment in moments if moment]
-    return now - max(known) if known and len(known) == len(moments) else None
+    if not known or len(known) < len(moments):
+        return None
+    return max(now - max(known), timedelta())  # a node's clock may be ahead of ours
 
 
 def _lost_at(seen: Seen, pod: Manifest) -> datetime | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from allod.domain.serving import story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
-from allod.domain.serving.fence import fenced, told
+from allod.domain.serving.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import refusal
 from allod.domain.serving.rollout import Position, Step, next_step
@@ -44,7 +44,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         route = next_route(crossroads(seen, found, step, now))
     outcome = Outcome(seen, found, step, route, None if suspended else refused, now)
     steps = story.steps(outcome)
-    fence = () if suspended else fenced(seen, found, route)
+    fence = () if suspended else fenced(seen, found, route, now)
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
@@ -54,7 +54,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(found, route, now),
+        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now)], now),
     )
 
 
@@ -88,8 +88,8 @@ def _away(seen: Seen, found: Survey, route: Route) -> Away | None:
     return Away(name, revision) if name and revision else None
 
 
-def _look_again(found: Survey, route: Route, now: datetime) -> timedelta | None:
-    waits = [moment - now for moment in found.look_again(now)] + ([route.look_again] if route.look_again else [])
+def _look_again(route: Route, moments: list[datetime], now: datetime) -> timedelta | None:
+    waits = [moment - now for moment in moments] + ([route.look_again] if route.look_again else [])
     return max(min(waits), timedelta(seconds=1)) if waits else None
 
 

@@ -6,6 +6,7 @@ grace 0 ends them 2.1 s later. SIGTERM is no use to a stopped process. Of a sile
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.plan import Event
@@ -13,9 +14,10 @@ from allod.domain.serving import pod as pods
 from allod.domain.serving.evidence import lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.beat import Beat
     from allod.domain.serving.route import Route
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.survey import Survey
@@ -24,12 +26,25 @@ HANGS = frozenset({"Faulty", "Silent"})
 """A dead process is started again by its kubelet, and an unreachable one hears nothing."""
 
 
-def fenced(seen: Seen, found: Survey, route: Route) -> tuple[Manifest, ...]:
+SETTLED = timedelta(seconds=1)
+"""Of a silence before its pod is ended. Silences of one cause come within half a second, the time between two heartbeats: only then is it
+known whether most pods are silent, which would mean that it is we who hear nothing."""
+
+
+def fenced(seen: Seen, found: Survey, route: Route, now: datetime) -> tuple[Manifest, ...]:
     """Pods to end. Only after the Service was seen to point elsewhere: never before."""
+    return tuple(pod for pod, beat in _hanging(seen, found, route) if beat.state == "Faulty" or now - beat.since >= SETTLED)
+
+
+def due(seen: Seen, found: Survey, route: Route, now: datetime) -> Iterator[datetime]:
+    """When a silence will have lasted for long enough."""
+    yield from (beat.since + SETTLED for _, beat in _hanging(seen, found, route) if beat.since + SETTLED > now)
+
+
+def _hanging(seen: Seen, found: Survey, route: Route) -> Iterator[tuple[Manifest, Beat]]:
     home = found.facts.get(found.home or "")
-    if not found.on_standby or route.to != "Standby" or route.why != "Failover" or home is None:
-        return ()
-    return tuple(pod for pod in home.pods if (beat := lost(seen, pod)) and beat.state in HANGS)
+    if found.on_standby and route.to == "Standby" and route.why == "Failover" and home is not None:
+        yield from ((pod, beat) for pod in home.pods if (beat := lost(seen, pod)) and beat.state in HANGS)
 
 
 def told(seen: Seen, ended: Iterable[Manifest]) -> tuple[Event, ...]:

@@ -53,12 +53,14 @@ class Outcome:
     @property
     def needs_standby(self) -> bool:
         """Whether it should be ready now: a cold one starts for it."""
-        if self.found.standby is None:
+        standby, active = self.found.standby, self.active
+        if standby is None or self.away:
+            return standby is not None
+        if standby.hopeless or self.seen.model.spec.suspend:
             return False
-        active = self.active
         lost = active is not None and active.proven and not active.ready and self.wanted > 0
-        handoff = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.failed
-        return self.away or lost or handoff
+        handoff = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.failed and not self.refused
+        return lost or handoff
 
     @property
     def silent_for(self) -> timedelta | None:

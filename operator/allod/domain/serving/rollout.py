@@ -185,7 +185,7 @@ def _abandon(at: Position, home: str, desired: str) -> Step:
 
 def _handoff(at: Position, home: str, desired: str) -> Step:
     """Traffic first, then the old pods; the new ones follow when the old have gone."""
-    if not at.on_standby:
+    if not at.on_standby or (at.of(home).ready and not at.standby_ready):
         return Step({home: at.of(home).pods, desired: at.of(desired).pods}, home, handoff=at.standby_ready)
     return Step({home: 0, desired: at.of(desired).pods}, home, handoff=True)
 

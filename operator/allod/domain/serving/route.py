@@ -8,8 +8,8 @@
 Nothing here is a clock: how long something has been so is read from the pods, whose conditions carry their times.
 
 Never: to a standby without a ready pod; to an empty home from a standby that serves; back and forth (after three returns within an hour
-traffic stays on the standby until a person says otherwise); more models than the blast radius allows, for then the operator's own eyes are
-the likelier cause.
+traffic stays on the standby until the hour is over or a person says otherwise); more models than the blast radius allows, for then the
+operator's own eyes are the likelier cause.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ MOST_MOVED = 10
 MOVED_WINDOW = timedelta(minutes=10)
 """Blast radius of one operator: a node holds few models, so more at a time point to a network, or to us."""
 
+AGAIN = timedelta(minutes=1)
+"""How often it is looked whether one of these windows is over, of which no event tells."""
+
 Target = Literal["Home", "Standby"]
 Why = Literal["Failover", "Handoff"]
 
@@ -42,12 +45,12 @@ class Crossroads:
     handoff: bool
     """The rollout needs traffic to be on the standby."""
     home_ready: int
-    """Pods at home that serve."""
+    """Pods at home that serve, and go on doing so after this step."""
     home_wanted: int
     home_proven: bool
     """The home has served: only what did can be lost."""
-    home_silent_for: timedelta | None
-    """How long no pod has served. None: nobody can tell, so it counts as long."""
+    home_silent_for: timedelta
+    """How long no pod has served."""
     home_ready_for: timedelta
     """How long all pods at home have been ready without a break; 0 when one is not."""
     standby_ready: bool
@@ -86,8 +89,9 @@ def _from_home(at: Crossroads) -> Route:
         return Route("Home")
     if at.moved_lately >= MOST_MOVED:
         many = f"{at.moved_lately} models went to their standbys within {duration(MOVED_WINDOW.total_seconds())}"
-        return Route("Home", waits=Finding("BlastRadius", f"{many}: this one waits for a person to look at the network and the nodes"))
-    if at.home_silent_for is not None and at.home_silent_for < at.after:
+        waits = Finding("BlastRadius", f"{many}: this one waits until they are over; look at the network and the nodes first")
+        return Route("Home", waits=waits, look_again=AGAIN)
+    if at.home_silent_for < at.after:
         return Route("Home", look_again=at.after - at.home_silent_for)
     return Route("Standby", "Failover")
 
@@ -112,7 +116,7 @@ def _recovered(at: Crossroads) -> Route:
         return Route("Standby", at.why, Finding("WaitsForPerson", "health.failover.recovery is Manual"))
     if at.returns_lately >= MOST_RETURNS:
         often = f"traffic came back {at.returns_lately} times within {duration(RETURNS_WINDOW.total_seconds())} and was lost again"
-        return Route("Standby", at.why, Finding("Flapping", f"{often}: it stays until a person asks for it"))
+        return Route("Standby", at.why, Finding("Flapping", f"{often}: it stays until the hour is over or a person asks for it"), AGAIN)
     if at.home_ready_for < at.hold:
         return Route("Standby", at.why, look_again=at.hold - at.home_ready_for)
     return Route("Home")

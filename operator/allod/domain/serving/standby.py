@@ -28,6 +28,11 @@ class StandbySeen:
     """Why traffic could not go there now."""
 
     @property
+    def hopeless(self) -> bool:
+        """Only a person can mend what keeps traffic away from it: to start it would hold GPUs for nothing."""
+        return self.problem is not None and self.problem.reason not in ("StandbyCold", "StandbyNotReady")
+
+    @property
     def ready(self) -> bool:
         """Whether it could take over now."""
         return self.problem is None

@@ -89,7 +89,9 @@ def trial(seen: Evidence, rules: Rules) -> Trial:
     ready_since = _time(seen.before, "readySince") or _time(seen.before, "goodSince")
     if ready_since is None and seen.asked and seen.ready >= seen.asked:
         ready_since = seen.now
-    started_at = (_time(seen.before, "startedAt") or seen.now) if seen.asked else None
+    # Time without GPUs does not count, so it begins anew when they are there.
+    waits = seen.finding is not None and seen.finding.reason == "InsufficientGPUs"
+    started_at = (_time(seen.before, "startedAt") or seen.now) if seen.asked and not waits else None
     good_since = _time(seen.before, "goodSince") or (seen.now if seen.alone and ready_since else None)
     if good_since or not ready_since or not seen.home_since:
         return Trial(started_at, ready_since, good_since, None, None)
@@ -146,8 +148,7 @@ def _unable(seen: Evidence, found: Trial, rules: Rules, *, helped: bool) -> Find
         return None
     if finding and finding.gives_up != "Never":
         return finding
-    shortage = finding is not None and finding.reason == "InsufficientGPUs"
-    if seen.asked and found.started_at and not shortage and seen.now - found.started_at >= rules.progress:
+    if seen.asked and found.started_at and seen.now - found.started_at >= rules.progress:
         because = f": {finding.message}" if finding else ""
         late = f"{seen.ready} of {seen.asked} pods ready after {duration(rules.progress.total_seconds())} (rollout.progressDeadline)"
         return Finding("ProgressDeadline", late + because)

@@ -46,17 +46,28 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
     if decision.home is None:
         return
     model = seen.model
+    service = stable_service(model, decision.home, decision.away)
     yield network_policy(model, seen.defaults)
     yield disruption_budget(model)
+    if standby := _standby(seen, decision):
+        yield standby_policy(model, standby, seen.defaults)
+    if decision.away:
+        yield service  # it needs no pod of ours, so nothing that is refused of them may hold it up
     for revision in decision.revisions:
         yield from _revision(seen, decision, revision)
-    if seen.model.spec.standby:
-        yield standby_policy(model, seen.model.spec.standby.model_deployment_ref.name, seen.defaults)
-    yield stable_service(model, decision.home, decision.away)
+    if not decision.away:
+        yield service
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
         yield prometheusrule.prometheus_rule(model)
+
+
+def _standby(seen: Seen, decision: Decision) -> str | None:
+    """Whose pods the clients must reach: where traffic is, else where it may go."""
+    if decision.away:
+        return decision.away.model
+    return seen.model.spec.standby.model_deployment_ref.name if seen.model.spec.standby else None
 
 
 def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Manifest]:
