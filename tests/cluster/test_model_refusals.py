@@ -105,9 +105,11 @@ def test_twenty_edits_in_a_second_end_in_the_last(space: Space) -> None:
         space.kubectl("patch", "mdl", "chat", "--type=merge", "-p", json.dumps({"spec": {"engine": {"maxModelLen": length}}}))
 
     def settled() -> bool:
-        status = model.status()
+        seen = model.seen()
+        status = seen.get("status") or {}
         one = {pod["metadata"]["labels"]["allod.dev/revision"] for pod in model.pods()}
-        return bool(status.get("activeRevision") == status.get("desiredRevision") and one == {status["activeRevision"]})
+        newest = status.get("observedGeneration") == seen["metadata"]["generation"]
+        return newest and one == {status.get("activeRevision")} == {status.get("desiredRevision")}
 
     waiting.until("the last edit serves alone", settled, seconds=120)
     assert model.wait("Ready", "True")
