@@ -146,7 +146,7 @@ def a_models_life(plane: ControlPlane) -> None:
 
 
 def a_pod_that_hangs(plane: ControlPlane) -> None:
-    """Its standby takes over, and it is ended."""
+    """Its standby takes over, and it is ended. Then the spec names no standby any more."""
     frail = {**LIGHT, "model": {"uri": LIGHT["model"]["uri"]}, "standby": {"modelDeploymentRef": {"name": "firm"}}}
     for name, spec in (("firm", LIGHT), ("frail", frail)):
         manifest = {**MODEL, "metadata": {"name": name, "namespace": "ai"}, "spec": spec}
@@ -166,6 +166,13 @@ def a_pod_that_hangs(plane: ControlPlane) -> None:
         engine.hangs.set()
         ended = lost["metadata"]["uid"]
         waiting.until("the pod is another", lambda: pod("frail")["metadata"].get("uid", ended) != ended, seconds=30)
+        plane.kubectl("patch", "mdl", "frail", "--namespace", "ai", "--type=merge", "--patch", '{"spec": {"standby": null}}')
+
+        def opened() -> list[str]:
+            policies = get(plane, "networkpolicies", "--namespace", "ai")["items"]
+            return [each["metadata"]["name"] for each in policies if each["metadata"]["name"] == "frail.standby"]
+
+        waiting.until("the standby is closed again", lambda: not opened(), seconds=60)
     finally:
         engines.end()
     plane.kubectl("delete", "modeldeployment", "frail", "firm", "--namespace", "ai", "--cascade=foreground", "--wait")
