@@ -104,20 +104,6 @@ class Cpu(Value):
         return float(Decimal(self.removesuffix("m")) / (1000 if self.endswith("m") else 1))
 
 
-class Ratio(Value):
-    """A part of a whole, 0 to 1, as a string: `"0.85"`."""
-
-    __slots__ = ()
-    pattern = r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$"
-    sentence = 'a ratio is a string between "0" and "1": "0.85"'
-    max_length = 8
-
-    @property
-    def value(self) -> float:
-        """As a number."""
-        return float(self)
-
-
 class Number(Value):
     """A number that is not negative, as a string: `"2.5"`."""
 
@@ -130,3 +116,12 @@ class Number(Value):
     def value(self) -> float:
         """As a number."""
         return float(self)
+
+
+class Ratio(Number):
+    """A part of a whole, 0 to 1, as a string: `"0.85"`."""
+
+    __slots__ = ()
+    pattern = r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$"
+    sentence = 'a ratio is a string between "0" and "1": "0.85"'
+    max_length = 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
@@ -13,15 +14,32 @@ from allod.reconcile.difference import claimed, crowded
 from allod.reconcile.tell import event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
     from datetime import datetime
 
     from allod.adapters.kube import Kube
     from allod.domain.manifest import Manifest, Ref
-    from allod.domain.plan import Event
+    from allod.domain.plan import Event, Plan
     from allod.reconcile.world import World
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Sent:
+    """What came of carrying out a plan."""
+
+    changed: bool = False
+    """Something was written."""
+    refusal: Invalid | None = None
+    """The first thing that the API server, or the owner of a name, did not let be done."""
+
+    async def take(self, write: Awaitable[bool]) -> None:
+        """Wait for one write. What is refused is noted; what the queue may retry goes on to it."""
+        try:
+            self.changed |= await write
+        except Invalid as problem:
+            self.refusal = self.refusal or problem
 
 
 class NameTaken(Invalid):
@@ -38,12 +56,18 @@ class Apply:
         """What the API server made of our fields (hash as sent, fields as answered) where it writes a value in its own way: "1000m" of
         CPU comes back as "1", and a webhook may add a container. That is no drift, as long as it stays so."""
 
-    async def children(self, model: Manifest, wanted: Sequence[Manifest]) -> bool:
-        """Make the children as they should be. Returns whether anything was sent. NameTaken when a name is somebody else's."""
-        changed = False
-        for each in wanted:
-            changed |= await self._child(model, each)
-        return changed
+    async def plan(self, model: Manifest, steps: Plan) -> Sent:
+        """Carry out everything but status and events. What is refused holds up nothing but the start of pods."""
+        sent = Sent()
+        for each in steps.objects:
+            # Pods are not started without what should stand around them: a policy, a name.
+            if sent.refusal is None or each["kind"] != "StatefulSet":
+                await sent.take(self._child(model, each))
+        for target in steps.delete:
+            await sent.take(self._delete(target))
+        for pod in steps.fence:
+            await sent.take(self._fence(pod))
+        return sent
 
     async def _child(self, model: Manifest, wanted: Manifest) -> bool:
         target = ref(wanted)
@@ -85,29 +109,25 @@ class Apply:
         self._world.wrote(found)
         return found
 
-    async def deletes(self, targets: Sequence[Ref]) -> bool:
-        """Delete children. Returns whether anything was sent. A StatefulSet stays known until its pods have left their GPUs."""
-        changed = False
-        for target in targets:
-            live = self._world.get(target)
-            if live is None or "deletionTimestamp" in live["metadata"]:
-                continue
-            left = await self._kube.delete(live, "Foreground" if target.kind == "StatefulSet" else "Background")
-            self._settled.pop(target, None)
-            if left is None:
-                self._world.deleted(live)
-            else:
-                self._world.wrote(left)
-            changed = True
-        return changed
+    async def _delete(self, target: Ref) -> bool:
+        """Returns whether anything was sent. A StatefulSet stays known until its pods have left their GPUs."""
+        live = self._world.get(target)
+        if live is None or "deletionTimestamp" in live["metadata"]:
+            return False
+        left = await self._kube.delete(live, "Foreground" if target.kind == "StatefulSet" else "Background")
+        self._settled.pop(target, None)
+        if left is None:
+            self._world.deleted(live)
+        else:
+            self._world.wrote(left)
+        return True
 
-    async def fence(self, pods: Sequence[Manifest]) -> bool:
-        """End pods at once. Returns whether anything was sent; one that is gone or was replaced meanwhile is no concern of ours."""
-        for pod in pods:
-            with suppress(Conflict):
-                await self._kube.delete(pod, grace=0)
-            self._world.deleted(pod)
-        return bool(pods)
+    async def _fence(self, pod: Manifest) -> bool:
+        """End a pod at once; one that was replaced meanwhile is no concern of ours."""
+        with suppress(Conflict):
+            await self._kube.delete(pod, grace=0)
+        self._world.deleted(pod)
+        return True
 
     async def status(self, model: Manifest, status: Manifest) -> bool:
         """Write the status if it differs from the one that was read. Conflict when somebody wrote to the object since."""

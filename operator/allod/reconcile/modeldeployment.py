@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from allod.adapters.errors import Invalid
 from allod.domain.serving.decide import decide
 from allod.reconcile.apply import Apply, NameTaken
 from allod.reconcile.moves import Moves
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from allod.adapters.kube import Kube
-    from allod.domain.manifest import Manifest, Ref
+    from allod.domain.manifest import Ref
     from allod.domain.serving.seen import Defaults
 
 REFUSED_AGAIN = timedelta(minutes=1)
@@ -62,24 +61,20 @@ class ModelDeployments:
                 moved_lately=self._moves.others(key, now),
             )
         except ValidationError as problem:
-            return await self._refuse(model, "InvalidSpec", sentence(problem), now)
+            unreadable = refused(model, "InvalidSpec", sentence(problem), now)
+            return Outcome(await self._apply.status(model, unreadable), REFUSED_AGAIN)
         steps = plan(seen, decide(seen, now))
         # Before anything is awaited: other workers count at the same time.
         self._moves.note(key, model, steps.status, now)
-        try:
-            changed = await self._apply.children(model, steps.objects)
-            changed |= await self._apply.deletes(steps.delete)
-            changed |= await self._apply.fence(steps.fence)
-        except Invalid as problem:
-            reason = "NameTaken" if isinstance(problem, NameTaken) else "Refused"
-            return await self._refuse(model, reason, str(problem), now, standby=(steps.status or {}).get("standby"))
-        if steps.status is not None:
-            changed |= await self._apply.status(model, steps.status)
+        sent = await self._apply.plan(model, steps)
+        status = steps.status
+        if sent.refusal:
+            reason = "NameTaken" if isinstance(sent.refusal, NameTaken) else "Refused"
+            status = refused(model, reason, str(sent.refusal), now, status)
+        changed = sent.changed
+        if status is not None:
+            changed |= await self._apply.status(model, status)
         # After the status: from then on the step counts as taken, and no later reconcile tells it again.
         await self._apply.events(model, steps.events, now)
-        return Outcome(changed, steps.requeue_after)
-
-    async def _refuse(self, model: Manifest, reason: str, message: str, now: datetime, standby: Manifest | None = None) -> Outcome:
-        """`standby`: what is needed of it all the same."""
-        status = refused(model, reason, message, now) | ({"standby": standby} if standby else {})
-        return Outcome(await self._apply.status(model, status), REFUSED_AGAIN)
+        waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
+        return Outcome(changed, min(waits, default=None))

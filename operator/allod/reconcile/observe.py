@@ -9,6 +9,7 @@ from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import ModelDeployment
 from allod.domain.manifest import Ref
 from allod.domain.names import MODEL, REVISION
+from allod.domain.serving.evidence import SILENT
 from allod.domain.serving.seen import Companion, Neighbour, Seen
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
     pods = tuple(_pods(world, model, {each["metadata"]["uid"] for each in statefulsets}))
     companion = _companion(world, model)
+    beats = senses.ears.of((*pods, *(companion.pods if companion else ())))
     # Without its status: what an older operator wrote there must not make the object unreadable.
     read = ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"})
     return Seen(
@@ -50,8 +52,9 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
         neighbours=tuple(_neighbours(world, model)),
         apis=apis,
         figures=senses.figures.of(pods),
-        beats=senses.ears.of((*pods, *(companion.pods if companion else ()))),
-        blind=senses.ears.blind(),
+        beats=beats,
+        # It goes over every pod of the cluster, so it is asked only where the answer matters.
+        blind=senses.ears.blind() if any(beat.state in SILENT for beat in beats.values()) else "",
         companion=companion,
         moved_lately=moved_lately,
         windows=senses.windows.of(pods, read.spec.health.slos),

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 
-def refused(model: Manifest, reason: str, message: str, now: datetime) -> Manifest:
-    """The status as it is, with Degraded and Progressing saying why nothing moves.
+def refused(model: Manifest, reason: str, message: str, now: datetime, decided: Manifest | None = None) -> Manifest:
+    """The decided status, with Degraded and Progressing saying what was refused. None: nothing could be decided, so the status as it is.
 
-    Ready is left as it was: a revision that serves goes on serving. On a new object it is False.
+    Ready stays True where it is: a revision that serves goes on serving.
     """
-    status: Manifest = dict(model.get("status") or {})
+    before: Manifest = model.get("status") or {}
+    status = before if decided is None else decided
     generation = model["metadata"].get("generation", 0)
-    before = {each["type"]: each for each in status.get("conditions") or ()}
+    kept = {each["type"]: each for each in status.get("conditions") or ()}
     answers = [Condition("Progressing", "False", reason, message), Condition("Degraded", "True", reason, message)]
-    if "Ready" not in before:
+    if "Ready" not in kept or (decided is not None and kept["Ready"]["status"] != "True"):
         answers.insert(0, Condition("Ready", "False", reason, message))
-    told = {each["type"]: each for each in stamped(answers, [*before.values()], generation, now)}
-    return {**status, "observedGeneration": generation, "conditions": [*(before | told).values()]}
+    told = {each["type"]: each for each in stamped(answers, before.get("conditions") or (), generation, now)}
+    return {**status, "observedGeneration": generation, "conditions": [*(kept | told).values()]}
 
 
 def sentence(problem: ValidationError) -> str:

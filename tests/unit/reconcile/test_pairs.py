@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from allod.adapters.errors import Invalid
 from allod.domain.manifest import Ref
 from allod.domain.serving.beat import Beat
+from allod.runtime.routing import model_ref
 from support.drive import NAMESPACE, SPEC, Drive
 
 if TYPE_CHECKING:
@@ -151,3 +153,42 @@ async def test_an_edit_that_a_policy_refuses_does_not_hold_up_a_failover(
     lose(drive, "chat")
     await drive.settle()
     assert selector(drive)["allod.dev/model"] == "small"
+
+
+async def test_a_delete_that_is_refused_holds_back_neither_status_nor_history(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pair(drive)
+    delete = drive.cluster.delete
+
+    async def forbidden(live: Manifest, *how: Any, **more: Any) -> Manifest | None:
+        if live["kind"] == "NetworkPolicy":
+            raise Invalid("delete NetworkPolicy: forbidden")
+        return await delete(live, *how, **more)
+
+    monkeypatch.setattr(drive.cluster, "delete", forbidden)
+    drive.cluster.edit(model_ref(NAMESPACE, "chat"), lambda model: model["spec"].pop("standby"))
+    drive.edit("chat", engine={"type": "LlamaCpp", "maxModelLen": 2048})
+    await drive.settle()
+    status = drive.model()["status"]
+    assert status["activeRevision"] == status["desiredRevision"]
+    assert drive.condition("Ready")["observedGeneration"] == drive.model()["metadata"]["generation"]
+    assert drive.condition("Degraded")["message"] == "delete NetworkPolicy: forbidden"
+    assert status["history"][0]["action"] == "TrafficMoved"
+    drive.cluster.writes.clear()
+    drive.now += timedelta(minutes=1)
+    await drive.reconcile("chat")
+    assert drive.cluster.writes == [], "a refusal that lasts is told once"
+
+
+async def test_no_pod_is_started_without_its_policy(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = drive.cluster.apply
+
+    async def refuse(manifest: Manifest) -> Manifest:
+        if manifest["kind"] == "NetworkPolicy":
+            raise Invalid("apply NetworkPolicy: forbidden")
+        return await apply(manifest)
+
+    monkeypatch.setattr(drive.cluster, "apply", refuse)
+    drive.create()
+    await drive.settle()
+    assert drive.cluster.names("StatefulSet") == ()
+    assert drive.condition("Ready")["message"] == "apply NetworkPolicy: forbidden"

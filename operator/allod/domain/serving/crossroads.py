@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from allod.domain.serving import pod as pods
 from allod.domain.serving import wishes
@@ -33,7 +33,7 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroa
         home_ready=_stays_ready(found, home, step),
         home_wanted=wanted(seen),
         home_proven=bool(home and home.proven),
-        home_silent_for=(silent_for(seen, home, now) if home else None) or _not_ready_for(seen, now),
+        home_silent_for=_silence(seen, home, now),
         home_ready_for=(_ready_for(seen, home, now) if home else None) or timedelta(),
         standby_ready=bool(found.standby and found.standby.ready),
         after=timedelta(seconds=failover.after.seconds),
@@ -56,6 +56,11 @@ def silent_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | No
     return _since([_lost_at(seen, pod) for pod in home.pods], now)
 
 
+def _silence(seen: Seen, home: RevisionFacts | None, now: datetime) -> timedelta:
+    told = silent_for(seen, home, now) if home else None
+    return _not_ready_for(seen, now) if told is None else told
+
+
 def _not_ready_for(seen: Seen, now: datetime) -> timedelta:
     """By our own word: pods that are gone tell nothing any more."""
     conditions = seen.status.get("conditions") or []
@@ -69,8 +74,7 @@ def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | No
 
 def why(seen: Seen) -> Why:
     """Why the standby serves, as the status remembers it."""
-    reason: Literal["Handoff"] | None = (seen.status.get("traffic") or {}).get("reason")
-    return "Handoff" if reason == "Handoff" else "Failover"
+    return "Handoff" if (seen.status.get("traffic") or {}).get("reason") == "Handoff" else "Failover"
 
 
 def _since(moments: Sequence[datetime | None], now: datetime) -> timedelta | None:

@@ -42,14 +42,15 @@ def decide(seen: Seen, now: datetime) -> Decision:
     else:
         step = next_step(_position(seen, found, refused))
         route = next_route(crossroads(seen, found, step, now))
-    outcome = Outcome(seen, found, step, route, None if suspended else refused, now)
+    away = _away(seen, found, route)
+    outcome = Outcome(seen, found, step, route, away, None if suspended else refused, now)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
         home=step.home,
-        away=_away(seen, found, route),
+        away=away,
         fence=fence,
         hands_off=suspended,
         status=status(outcome, steps),

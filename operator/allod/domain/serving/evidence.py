@@ -6,7 +6,7 @@ Kubernetes does, so it may take a pod out, never put one in. And it may be us wh
 - from a pod that was heard before: a policy that keeps us out keeps nobody else out;
 - while most other pods are heard: when more than half of all fall silent, on several nodes, it is our own network (`blind`).
 
-A word of the engine (Faulty) and a closed port (Gone) are no silence, and count at once.
+A word of the engine (Faulty) and a closed port (Gone) are no silence: they count however many say so at once.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 LOST = frozenset({"Faulty", "Gone"})
 SILENT = frozenset({"Silent", "Unreachable"})
 REASONS = {"Faulty": "EngineHung", "Gone": "EngineGone", "Silent": "NoHeartbeat", "Unreachable": "NoHeartbeat"}
-
-
 FEW = 3
 """Pods that must be silent at least before it can be the operator's own network: below it a node with two pods would pass for one."""
 

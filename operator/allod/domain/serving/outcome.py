@@ -11,6 +11,7 @@ from allod.domain.serving.crossroads import silent_for
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from allod.domain.serving.decision import Away
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.route import Route
@@ -26,6 +27,8 @@ class Outcome:
     found: Survey
     step: Step
     route: Route
+    away: Away | None
+    """The standby's pods that answer, or are to."""
     refused: Finding | None
     """Why no revision is made of the spec."""
     now: datetime
@@ -41,11 +44,6 @@ class Outcome:
         return None if self.step.home is None else self.found.facts.get(self.step.home)
 
     @property
-    def away(self) -> bool:
-        """Whether the standby answers."""
-        return self.route.to == "Standby"
-
-    @property
     def standby_pods(self) -> int:
         """Pods of the standby that answer, or could."""
         return self.found.standby.ready_pods if self.found.standby else 0
@@ -54,8 +52,10 @@ class Outcome:
     def needs_standby(self) -> bool:
         """Whether it should be ready now: a cold one starts for it."""
         standby, active = self.found.standby, self.active
-        if standby is None or self.away:
-            return standby is not None
+        if standby is None:
+            return False
+        if self.away:
+            return True
         if standby.hopeless or self.seen.model.spec.suspend:
             return False
         lost = active is not None and active.proven and not active.ready and self.wanted > 0

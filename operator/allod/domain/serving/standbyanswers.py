@@ -30,7 +30,6 @@ def failed_over(outcome: Outcome) -> Condition:
     """Does the standby answer for the model?"""
     if not outcome.away:
         return Condition("FailedOver", "False", "AtHome", "traffic goes to the model itself")
-    where = outcome.found.on_standby or (outcome.found.standby.name if outcome.found.standby else "the standby")
     waits = f": {outcome.route.waits.message}" if outcome.route.waits else ""
     reason = outcome.route.waits.reason if outcome.route.waits else "HandedOff" if outcome.route.why == "Handoff" else "FailedOver"
-    return Condition("FailedOver", "True", reason, f"traffic goes to {where}{waits}")
+    return Condition("FailedOver", "True", reason, f"traffic goes to {outcome.away.model}{waits}")

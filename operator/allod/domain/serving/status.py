@@ -54,8 +54,7 @@ def _traffic(outcome: Outcome) -> dict[str, Any] | None:
         return None
     told = {"target": "Revision", "name": home}
     if outcome.away:
-        name = outcome.found.on_standby or (outcome.found.standby.name if outcome.found.standby else "")
-        told = {"target": "Standby", "name": name} | ({"reason": outcome.route.why} if outcome.route.why else {})
+        told = {"target": "Standby", "name": outcome.away.model} | ({"reason": outcome.route.why} if outcome.route.why else {})
     same = all(before.get(key) == told[key] for key in ("target", "name"))
     since = before.get("since") if same else None
     return told | {"since": since or timestamp(outcome.now)}

@@ -46,17 +46,13 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
     if decision.home is None:
         return
     model = seen.model
-    service = stable_service(model, decision.home, decision.away)
     yield network_policy(model, seen.defaults)
     yield disruption_budget(model)
     if standby := _standby(seen, decision):
         yield standby_policy(model, standby, seen.defaults)
-    if decision.away:
-        yield service  # it needs no pod of ours, so nothing that is refused of them may hold it up
     for revision in decision.revisions:
         yield from _revision(seen, decision, revision)
-    if not decision.away:
-        yield service
+    yield stable_service(model, decision.home, decision.away)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
