@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.seen import Seen
-    from allod.domain.serving.survey import RevisionFacts, Survey
+    from allod.domain.serving.survey import Survey
 
 RETURNED = "Recovered"
 """The step of `status.history` by which traffic came back from the standby after a failure."""

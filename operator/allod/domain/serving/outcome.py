@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from allod.domain.serving.decision import Away
     from allod.domain.serving.finding import Finding
+    from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.route import Route
     from allod.domain.serving.seen import Seen
-    from allod.domain.serving.survey import RevisionFacts, Survey
+    from allod.domain.serving.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from allod.domain.serving import pod as pods
 if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
     from allod.domain.serving.outcome import Outcome
+    from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.story import Steps
-    from allod.domain.serving.survey import RevisionFacts
 
 HISTORY = 20
 """Steps that are kept: a few rollouts with their failures."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from allod.contracts.inspection import Inspection, inspection
 from allod.domain.names import REVISION, child
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standby as standbys
@@ -17,9 +16,9 @@ from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
-from allod.domain.serving.rollout import Standing
+from allod.domain.serving.revisionfacts import RevisionFacts
 from allod.domain.serving.slos import slo_finding
-from allod.domain.serving.trial import Evidence, Rules, Trial
+from allod.domain.serving.trial import Case, Rules
 from allod.domain.serving.wanted import wanted as wanted_pods
 
 if TYPE_CHECKING:
@@ -28,50 +27,7 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.standby import StandbySeen
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionFacts:
-    """How one revision does."""
-
-    revision: Revision
-    asked: int | None
-    """Pods that its StatefulSet asks for. None: it has no StatefulSet."""
-    pods: tuple[Manifest, ...]
-    """Those that are not leaving, by name."""
-    leaving: int
-    ready: int
-    """Pods that serve."""
-    trial: Trial
-    finding: Finding | None
-    """What is wrong with it, if anything."""
-    failed: bool
-    """Given up until the spec changes; `finding` says why."""
-    deadline: datetime | None = None
-    """When its trial may come out otherwise though nothing happens."""
-
-    @property
-    def proven(self) -> bool:
-        """It has served: all its pods were ready once, or one of them was in this life."""
-        return self.trial.ready_since is not None or any(pods.has_served(pod) for pod in self.pods)
-
-    @property
-    def good(self) -> bool:
-        """It held for its bake time."""
-        return self.trial.good_since is not None
-
-    @property
-    def inspection(self) -> Inspection | None:
-        """What the inspection of its model said, if a pod got so far."""
-        found = (pods.container(pod, pods.INSPECT) for pod in self.pods)
-        read = (inspection(container.ended.get("message", "")) for container in found if container)
-        return next((result for result in read if result), None)
-
-    @property
-    def standing(self) -> Standing:
-        """What the rollout needs to know of it."""
-        short = self.finding is not None and self.finding.reason == "InsufficientGPUs"
-        return Standing(self.asked or 0, self.ready, self.leaving, self.proven, self.good, self.failed, short)
+    from allod.domain.serving.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,55 +94,70 @@ def written(seen: Seen, revision: str) -> Mapping[str, Any]:
 def _judged(seen: Seen, found: Survey, known: Sequence[Revision], now: datetime) -> dict[str, RevisionFacts]:
     """Each on its own first, then against the others: what is given up depends on who else serves."""
     rules = Rules.of(seen.model.spec)
-    looked = {revision.hash: _looked(seen, found, revision, known, now) for revision in known}
-    tried = {name: trials.trial(evidence, rules) for name, (_, evidence) in looked.items()}
+    cases = {revision.hash: _case(seen, found, revision, known, now) for revision in known}
+    tried = {name: trials.trial(case, rules) for name, case in cases.items()}
     elsewhere = bool(found.on_standby and found.standby and found.standby.ready)
     facts = {}
-    for name, (first, evidence) in looked.items():
-        others = [other for other in looked if other != name]
+    for revision in known:
+        name = revision.hash
+        others = [other for other in cases if other != name]
         failed = trials.verdict(
-            evidence,
+            cases[name],
             tried[name],
             rules,
-            another_ready=elsewhere or any(looked[other][1].ready for other in others),
-            way_back=name == found.home and any(_could_serve(looked[other][1], tried[other]) for other in others),
+            another_ready=elsewhere or any(cases[other].ready for other in others),
+            way_back=name == found.home and any(_could_serve(cases[other], tried[other]) for other in others),
         )
-        deadline = min(trials.deadlines(evidence, tried[name], rules, alone=not others), default=None)
-        finding = failed or evidence.finding
-        facts[name] = replace(first, trial=tried[name], finding=finding, failed=failed is not None, deadline=deadline)
+        pods_ = _pods(seen, name)
+        staying = _staying(pods_)
+        facts[name] = RevisionFacts(
+            revision,
+            asked=_asked(seen, name),
+            pods=staying,
+            leaving=len(pods_) - len(staying),
+            ready=cases[name].ready,
+            trial=tried[name],
+            finding=failed or cases[name].finding,
+            failed=failed is not None,
+            deadline=min(trials.deadlines(cases[name], tried[name], rules, alone=not others), default=None),
+        )
     return facts
 
 
-def _could_serve(evidence: Evidence, tried: Trial) -> bool:
-    return not evidence.given_up and (tried.good_since is not None or (tried.ready_since is not None and evidence.ready > 0))
+def _could_serve(case: Case, tried: Trial) -> bool:
+    return not case.given_up and (tried.good_since is not None or (tried.ready_since is not None and case.ready > 0))
 
 
-def _looked(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revision], now: datetime) -> tuple[RevisionFacts, Evidence]:
-    statefulset, mine = _statefulset(seen, revision.hash), _pods(seen, revision.hash)
-    staying = tuple(pod for pod in mine if not pods.is_leaving(pod))
-    asked = statefulset["spec"].get("replicas", 1) if statefulset else None
-    again = wishes.tries_again(seen, revision.hash, found.desired.hash)
-    before = written(seen, revision.hash)
+def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revision], now: datetime) -> Case:
+    name, staying, asked = revision.hash, _staying(_pods(seen, revision.hash)), _asked(seen, revision.hash) or 0
+    again = wishes.tries_again(seen, name, found.desired.hash)
+    before = written(seen, name)
     given_up = _given_up_before(before)
     before = {} if given_up and again else before  # another try is a new trial
     proven = bool(before.get("readySince") or before.get("goodSince"))
-    name = child(seen.model.metadata.name, revision.hash)
-    events = tuple(event for event in seen.events if _about(event) == name)
-    evidence = Evidence(
+    events = tuple(event for event in seen.events if _about(event) == child(seen.model.metadata.name, name))
+    return Case(
         now=now,
         before=before,
-        asked=asked or 0,
+        asked=asked,
         ready=sum(serves(seen, pod) for pod in staying),
-        whole=(asked or 0) >= wanted_pods(seen),
-        finding=first_finding(RevisionSeen(now, asked or 0, staying, proven, events, revision.snapshot))
+        whole=asked >= wanted_pods(seen),
+        finding=first_finding(RevisionSeen(now, asked, staying, proven, events, revision.snapshot))
         or heard(seen, staying)
-        or slo_finding(seen.model.spec.health.slos, seen.windows.get(revision.hash, {})),
-        home_since=_home_since(seen, revision.hash, now) if revision.hash == found.home and not found.on_standby else None,
+        or slo_finding(seen.model.spec.health.slos, seen.windows.get(name, {})),
+        home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
         alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
         given_up=None if again else given_up,
     )
-    nothing = Trial(None, None, None, None, None)
-    return RevisionFacts(revision, asked, staying, len(mine) - len(staying), evidence.ready, nothing, None, failed=False), evidence
+
+
+def _asked(seen: Seen, revision: str) -> int | None:
+    statefulset = _statefulset(seen, revision)
+    return statefulset["spec"].get("replicas", 1) if statefulset else None
+
+
+def _staying(found: Sequence[Manifest]) -> tuple[Manifest, ...]:
+    return tuple(pod for pod in found if not pods.is_leaving(pod))
 
 
 def _statefulset(seen: Seen, revision: str) -> Manifest | None:

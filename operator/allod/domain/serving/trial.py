@@ -43,7 +43,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Case:
     """What is there to judge by."""
 
     now: datetime
@@ -84,73 +84,73 @@ class Trial:
         return {name: timestamp(time) for name, time in times.items() if time}
 
 
-def trial(seen: Evidence, rules: Rules) -> Trial:
+def trial(case: Case, rules: Rules) -> Trial:
     """Bring what the last status says up to now."""
-    ready_since = _time(seen.before, "readySince") or _time(seen.before, "goodSince")
-    if ready_since is None and seen.asked and seen.ready >= seen.asked:
-        ready_since = seen.now
+    ready_since = _time(case.before, "readySince") or _time(case.before, "goodSince")
+    if ready_since is None and case.asked and case.ready >= case.asked:
+        ready_since = case.now
     # Time without GPUs does not count, so it begins anew when they are there.
-    waits = seen.finding is not None and seen.finding.reason == "InsufficientGPUs"
-    started_at = (_time(seen.before, "startedAt") or seen.now) if seen.asked and not waits else None
-    good_since = _time(seen.before, "goodSince") or (seen.now if seen.alone and ready_since else None)
-    if good_since or not ready_since or not seen.home_since:
+    waits = case.finding is not None and case.finding.reason == "InsufficientGPUs"
+    started_at = (_time(case.before, "startedAt") or case.now) if case.asked and not waits else None
+    good_since = _time(case.before, "goodSince") or (case.now if case.alone and ready_since else None)
+    if good_since or not ready_since or not case.home_since:
         return Trial(started_at, ready_since, good_since, None, None)
-    if trouble := _trouble(seen):
-        return Trial(started_at, ready_since, None, _time(seen.before, "troubledSince") or seen.now, trouble)
-    baked = seen.whole and seen.now - max(ready_since, seen.home_since) >= rules.bake
-    return Trial(started_at, ready_since, seen.now if baked else None, None, None)
+    if trouble := _trouble(case):
+        return Trial(started_at, ready_since, None, _time(case.before, "troubledSince") or case.now, trouble)
+    baked = case.whole and case.now - max(ready_since, case.home_since) >= rules.bake
+    return Trial(started_at, ready_since, case.now if baked else None, None, None)
 
 
-def verdict(seen: Evidence, found: Trial, rules: Rules, *, another_ready: bool, way_back: bool) -> Finding | None:
+def verdict(case: Case, found: Trial, rules: Rules, *, another_ready: bool, way_back: bool) -> Finding | None:
     """Why the revision is given up; None: it is not.
 
     `another_ready`: another revision, or the standby, serves. `way_back`: traffic belongs to this one, and an older one could have it.
     """
-    if seen.given_up:
-        return seen.given_up
+    if case.given_up:
+        return case.given_up
     if found.good_since:
         return None
     if not found.ready_since:
-        return _unable(seen, found, rules, helped=another_ready or way_back)
+        return _unable(case, found, rules, helped=another_ready or way_back)
     if not found.trouble or not found.troubled_since or not way_back:
         return None
-    at_once = another_ready and not seen.ready
-    return found.trouble if at_once or seen.now - found.troubled_since >= rules.fail_after else None
+    at_once = another_ready and not case.ready
+    return found.trouble if at_once or case.now - found.troubled_since >= rules.fail_after else None
 
 
-def deadlines(seen: Evidence, found: Trial, rules: Rules, *, alone: bool) -> Iterator[datetime]:
+def deadlines(case: Case, found: Trial, rules: Rules, *, alone: bool) -> Iterator[datetime]:
     """When the judgement may change though nothing happens. Who is alone is tried for ever."""
-    if found.good_since or seen.given_up or not seen.asked:
+    if found.good_since or case.given_up or not case.asked:
         return
     if not found.ready_since:
         yield from [found.started_at + rules.progress] if found.started_at and not alone else []
     elif found.troubled_since:
         yield found.troubled_since + rules.fail_after
-    elif found.ready_since and seen.home_since:
-        yield max(found.ready_since, seen.home_since) + rules.bake
+    elif found.ready_since and case.home_since:
+        yield max(found.ready_since, case.home_since) + rules.bake
 
 
-def _trouble(seen: Evidence) -> Finding | None:
+def _trouble(case: Case) -> Finding | None:
     """What it can be blamed for. A lost node or GPU is nobody's fault, and a model of no replicas serves nobody."""
-    if not seen.asked:
+    if not case.asked:
         return None
-    if seen.finding:
-        return seen.finding if seen.finding.gives_up != "Never" else None
-    return None if seen.ready else Finding("NoReadyPod", f"0 of {seen.asked} pods ready within its bake time")
+    if case.finding:
+        return case.finding if case.finding.gives_up != "Never" else None
+    return None if case.ready else Finding("NoReadyPod", f"0 of {case.asked} pods ready within its bake time")
 
 
-def _unable(seen: Evidence, found: Trial, rules: Rules, *, helped: bool) -> Finding | None:
+def _unable(case: Case, found: Trial, rules: Rules, *, helped: bool) -> Finding | None:
     """It never served. While nothing else can, trying on is right."""
-    finding = seen.finding
-    if finding and finding.gives_up == "Always" and not seen.ready:
+    finding = case.finding
+    if finding and finding.gives_up == "Always" and not case.ready:
         return finding
     if not helped:
         return None
     if finding and finding.gives_up != "Never":
         return finding
-    if seen.asked and found.started_at and seen.now - found.started_at >= rules.progress:
+    if case.asked and found.started_at and case.now - found.started_at >= rules.progress:
         because = f": {finding.message}" if finding else ""
-        late = f"{seen.ready} of {seen.asked} pods ready after {duration(rules.progress.total_seconds())} (rollout.progressDeadline)"
+        late = f"{case.ready} of {case.asked} pods ready after {duration(rules.progress.total_seconds())} (rollout.progressDeadline)"
         return Finding("ProgressDeadline", late + because)
     return None
 

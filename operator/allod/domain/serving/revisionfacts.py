@@ -1,0 +1,62 @@
+"""One revision as the decision sees it: its pods, its trial, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from allod.contracts.inspection import Inspection, inspection
+from allod.domain.serving import pod as pods
+from allod.domain.serving.rollout import Standing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.finding import Finding
+    from allod.domain.serving.revision import Revision
+    from allod.domain.serving.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFacts:
+    """How one revision does."""
+
+    revision: Revision
+    asked: int | None
+    """Pods that its StatefulSet asks for. None: it has no StatefulSet."""
+    pods: tuple[Manifest, ...]
+    """Those that are not leaving, by name."""
+    leaving: int
+    ready: int
+    """Pods that serve."""
+    trial: Trial
+    finding: Finding | None
+    """What is wrong with it, if anything."""
+    failed: bool
+    """Given up until the spec changes; `finding` says why."""
+    deadline: datetime | None = None
+    """When its trial may come out otherwise though nothing happens."""
+
+    @property
+    def proven(self) -> bool:
+        """It has served: all its pods were ready once, or one of them was in this life."""
+        return self.trial.ready_since is not None or any(pods.has_served(pod) for pod in self.pods)
+
+    @property
+    def good(self) -> bool:
+        """It held for its bake time."""
+        return self.trial.good_since is not None
+
+    @property
+    def inspection(self) -> Inspection | None:
+        """What the inspection of its model said, if a pod got so far."""
+        found = (pods.container(pod, pods.INSPECT) for pod in self.pods)
+        read = (inspection(container.ended.get("message", "")) for container in found if container)
+        return next((result for result in read if result), None)
+
+    @property
+    def standing(self) -> Standing:
+        """What the rollout needs to know of it."""
+        short = self.finding is not None and self.finding.reason == "InsufficientGPUs"
+        return Standing(self.asked or 0, self.ready, self.leaving, self.proven, self.good, self.failed, short)
