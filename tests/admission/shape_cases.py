@@ -70,6 +70,7 @@ SHAPE_CASES = (
         "spec.health.slos has errors twice: remove one of them",
     ),
     ShapeCase("enum", vllm(engine__type="vllm"), "spec.engine.type", "spec.engine.type is vllm and has to be one of vLLM, LlamaCpp"),
+    ShapeCase("bounds", vllm(nodes=0), "spec.nodes", "spec.nodes is 0 and has to be 1 to 64"),
     ShapeCase("bounds", vllm(replicas=-1), "spec.replicas", "spec.replicas is -1 and has to be 0 to 1000"),
     ShapeCase(
         "bounds",

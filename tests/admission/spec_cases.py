@@ -20,6 +20,13 @@ SPEC_CASES = (
         "metadata.name has 41 characters and at most 40 fit, because the names and labels of its pods are longer by up to 23",
     ),
     Case(
+        "name-length-groups",
+        named(NAME[:40], parallelism={"tensor": 2}, nodes=2, replicas=10),
+        named(NAME[:40], parallelism={"tensor": 2}, nodes=2, replicas=11),
+        "metadata.name",
+        "metadata.name has 40 characters and at most 39 fit with nodes 2 and 11 replicas, which are numbered in the names of their pods",
+    ),
+    Case(
         "name-shape",
         named("chat-2"),
         named("2-chat"),
@@ -120,10 +127,24 @@ SPEC_CASES = (
     ),
     Case(
         "gpu-count",
-        vllm(parallelism={"tensor": 4, "pipeline": 2}, resources__gpu={"count": 8}),
+        vllm(parallelism={"tensor": 8, "pipeline": 2}, resources__gpu={"count": 8}, nodes=2),
         vllm(parallelism={"tensor": 4}, resources__gpu={"count": 1}),
         "spec.parallelism",
-        "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 gives 1",
+        "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 x nodes 1 gives 1",
+    ),
+    Case(
+        "nodes-divide",
+        vllm(parallelism={"tensor": 6}, nodes=3),
+        vllm(parallelism={"tensor": 3}, nodes=2),
+        "spec.parallelism",
+        "parallelism.tensor 3 cannot be divided among nodes 2: each pod of a replica runs as many processes as the others",
+    ),
+    Case(
+        "llamacpp-nodes",
+        llamacpp(nodes=1),
+        llamacpp(nodes=2),
+        "spec.nodes",
+        "nodes is vLLM's: LlamaCpp is one process on one node, so leave nodes out; more replicas serve more clients",
     ),
     Case(
         "cpu-pipeline",

@@ -90,7 +90,7 @@ def test_kubectl_shows_the_sentence_after_the_field(plane: ControlPlane) -> None
     manifest = named("article", parallelism={"tensor": 4}, resources__gpu={"count": 1})
     with pytest.raises(Exception, match="The ModelDeployment") as refused:
         plane.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(manifest))
-    says = "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 gives 1"
+    says = "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 x nodes 1 gives 1"
     assert f'The ModelDeployment "article" is invalid: spec.parallelism: Invalid value: {says}' in str(refused.value)
 
 

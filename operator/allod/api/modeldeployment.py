@@ -53,7 +53,7 @@ class Model(ApiModel):
 
 
 class Parallelism(ApiModel):
-    """How one replica is spread over GPUs."""
+    """How one replica is spread over GPUs, those of all its nodes together."""
 
     tensor: Annotated[int, Field(ge=1, le=64)] = 1
     """Each layer is split into this many parts. The model's attention heads must be divisible by it."""
@@ -62,10 +62,10 @@ class Parallelism(ApiModel):
 
 
 class Gpu(ApiModel):
-    """GPUs of one replica."""
+    """GPUs of one pod."""
 
     count: Annotated[int, Field(ge=1, le=64)]
-    """How many: parallelism.tensor x parallelism.pipeline."""
+    """How many: parallelism.tensor x parallelism.pipeline, divided by nodes."""
     resource_name: Annotated[Key, refuse.GPU_RESOURCE] = "nvidia.com/gpu"
     """What the device plugin calls them."""
     memory: Memory | None = None
@@ -74,7 +74,7 @@ class Gpu(ApiModel):
 
 
 class Resources(ApiModel):
-    """What one replica reserves."""
+    """What one pod reserves. A replica is one pod, or as many as nodes says."""
 
     gpu: Gpu | None = None
     """GPUs. Without it: the engine runs on CPUs."""
@@ -154,10 +154,13 @@ class ModelDeploymentSpec(ApiModel):
     """Which program serves it."""
     parallelism: Parallelism = Parallelism()
     """How one replica is spread over GPUs; on CPUs, over processes. The product of both numbers is the GPUs that a replica needs."""
+    nodes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Pods of one replica; vLLM only. With more than 1 one engine spans them all, for a model that no single node can hold: the pods of
+    a replica form a group, start together, and are all started anew when one of them ends. Its first pod answers for it."""
     resources: Resources
-    """What one replica reserves."""
+    """What one pod reserves. A replica is one pod, or as many as nodes says."""
     replicas: Annotated[int, Field(ge=0, le=1000), SchemaDefault()] = 1
-    """Pods that serve the model. 0 frees its GPUs and keeps everything else."""
+    """Replicas that serve the model, each a pod or, with nodes, a group of pods. 0 frees its GPUs and keeps everything else."""
     standby: Standby | None = None
     """Who answers while this model cannot. Without it: nobody."""
     health: Health = Health()

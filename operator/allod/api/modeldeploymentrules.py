@@ -8,6 +8,10 @@ from allod.api.values import Duration, Memory, cel_string
 NAME_LENGTH = 40
 """A pod's label controller-revision-hash is `<StatefulSet>-<10 characters>` and has at most 63: the StatefulSet has 52. Its name is
 `<name>-<8 characters of the revision>`, which leaves 43; three are kept for numbering groups of pods (`-g9`)."""
+_NODES = "(has({0}.nodes) ? {0}.nodes : 1)"
+_REPLICAS = "(has(self.spec.replicas) ? self.spec.replicas : 1)"
+_GROUPED_LENGTH = f"({_REPLICAS} > 100 ? {NAME_LENGTH - 2} : ({_REPLICAS} > 10 ? {NAME_LENGTH - 1} : {NAME_LENGTH}))"
+"""Groups are numbered from 0: eleven of them need a second digit, a hundred and one a third."""
 
 SERVED_NAME = Cel(
     "served-name-shape",
@@ -22,6 +26,15 @@ MODEL_DEPLOYMENT = (
         f"metadata.name is at most {NAME_LENGTH} characters long, so that the names and labels of its pods fit into Kubernetes' 63",
         f"'metadata.name has %d characters and at most {NAME_LENGTH} fit, because the names and labels of its pods are longer by up to 23'"
         ".format([size(self.metadata.name)])",
+        field_path=".metadata.name",
+    ),
+    Cel(
+        "name-length-groups",
+        f"{_NODES.format('self.spec')} == 1 || size(self.metadata.name) <= {_GROUPED_LENGTH}",
+        "with nodes each replica has a number in the names of its pods, so metadata.name has to be shorter when there are more than 10"
+        " replicas",
+        "'metadata.name has %d characters and at most %d fit with nodes %d and %d replicas, which are numbered in the names of their pods'"
+        f".format([size(self.metadata.name), {_GROUPED_LENGTH}, {_NODES.format('self.spec')}, {_REPLICAS}])",
         field_path=".metadata.name",
     ),
     Cel(
@@ -106,16 +119,27 @@ def between(name: str, field: str, least: str, most: str) -> Cel:
 
 _TENSOR = "(has(self.parallelism) && has(self.parallelism.tensor) ? self.parallelism.tensor : 1)"
 _PIPELINE = "(has(self.parallelism) && has(self.parallelism.pipeline) ? self.parallelism.pipeline : 1)"
+_RANKS = f"{_TENSOR} * {_PIPELINE}"
+_PODS = _NODES.format("self")
 _ON_VLLM = "self.engine.type != 'vLLM'"
 _ON_LLAMA = "self.engine.type != 'LlamaCpp'"
 
 SPEC = (
     Cel(
         "gpu-count",
-        f"{_ON_VLLM} || !has(self.resources.gpu) || {_TENSOR} * {_PIPELINE} == self.resources.gpu.count",
-        "parallelism.tensor x parallelism.pipeline is the number of GPUs that a replica needs: resources.gpu.count has to be the same",
-        "'parallelism.tensor %d x parallelism.pipeline %d needs %d GPUs per replica, resources.gpu.count %d gives %d'"
-        f".format([{_TENSOR}, {_PIPELINE}, {_TENSOR} * {_PIPELINE}, self.resources.gpu.count, self.resources.gpu.count])",
+        f"{_ON_VLLM} || !has(self.resources.gpu) || {_RANKS} == self.resources.gpu.count * {_PODS}",
+        "parallelism.tensor x parallelism.pipeline is the number of GPUs that a replica needs: resources.gpu.count x nodes has to be the"
+        " same",
+        "'parallelism.tensor %d x parallelism.pipeline %d needs %d GPUs per replica, resources.gpu.count %d x nodes %d gives %d'"
+        f".format([{_TENSOR}, {_PIPELINE}, {_RANKS}, self.resources.gpu.count, {_PODS}, self.resources.gpu.count * {_PODS}])",
+        field_path=".parallelism",
+    ),
+    Cel(
+        "nodes-divide",
+        f"{_ON_VLLM} || has(self.resources.gpu) || {_RANKS} % {_PODS} == 0",
+        "parallelism.tensor is the number of processes of a replica, and each of its nodes gets as many: nodes has to divide it",
+        "'parallelism.tensor %d cannot be divided among nodes %d: each pod of a replica runs as many processes as the others'"
+        f".format([{_TENSOR}, {_PODS}])",
         field_path=".parallelism",
     ),
     Cel(
@@ -129,6 +153,12 @@ SPEC = (
         f"{_ON_LLAMA} || ({_TENSOR} == 1 && {_PIPELINE} == 1)",
         "parallelism is vLLM's: LlamaCpp uses the cores of resources.cpu, and more replicas serve more clients",
         field_path=".parallelism",
+    ),
+    Cel(
+        "llamacpp-nodes",
+        f"{_ON_LLAMA} || {_PODS} == 1",
+        "nodes is vLLM's: LlamaCpp is one process on one node, so leave nodes out; more replicas serve more clients",
+        field_path=".nodes",
     ),
     Cel(
         "llamacpp-gpu",

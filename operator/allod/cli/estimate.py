@@ -29,8 +29,9 @@ class Estimate:
         """For programs."""
         spec, fit = self.model.spec, self.fit
         gpu = spec.resources.gpu
-        gpus = gpu.count if gpu else 0
-        each = {"gpus": gpus, "memoryBytes": spec.resources.memory.bytes, "cpu": spec.resources.cpu}
+        gpus, memory_bytes = (gpu.count if gpu else 0) * spec.nodes, spec.resources.memory.bytes * spec.nodes
+        cpu = spec.resources.cpu if spec.nodes == 1 or spec.resources.cpu is None else f"{spec.resources.cpu.cores * spec.nodes:g}"
+        each = {"gpus": gpus, "memoryBytes": memory_bytes, "cpu": cpu} | ({"pods": spec.nodes} if spec.nodes > 1 else {})
         return {
             "name": self.model.metadata.name,
             "namespace": self.model.metadata.namespace,
@@ -38,7 +39,7 @@ class Estimate:
             "engine": spec.engine.type,
             "replicas": spec.replicas,
             "perReplica": each,
-            "total": {"gpus": gpus * spec.replicas, "memoryBytes": spec.resources.memory.bytes * spec.replicas},
+            "total": {"gpus": gpus * spec.replicas, "memoryBytes": memory_bytes * spec.replicas},
             "fit": None if fit is None else self._fit(fit),
         }
 
@@ -52,8 +53,9 @@ class Estimate:
         meta, spec = self.model.metadata, self.model.spec
         lines = [
             f"{meta.namespace}/{meta.name}  revision {self.revision}  {spec.engine.type}  {spec.model.uri}",
-            f"  replica  {self._needs(1)}",
-            f"  total    {self._needs(spec.replicas)}  ({count(spec.replicas, 'replica')})",
+            *([f"  pod      {self._needs(1)}"] if spec.nodes > 1 else []),
+            f"  replica  {self._needs(spec.nodes)}" + (f"  ({count(spec.nodes, 'pod')})" if spec.nodes > 1 else ""),
+            f"  total    {self._needs(spec.nodes * spec.replicas)}  ({count(spec.replicas, 'replica')})",
             f"  memory   {self._memory()}",
         ]
         return "\n".join(lines)

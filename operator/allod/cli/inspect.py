@@ -27,6 +27,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--engine", choices=["vLLM", "LlamaCpp"], default="vLLM")
     parser.add_argument("--tensor", type=int, default=1)
     parser.add_argument("--pipeline", type=int, default=1)
+    parser.add_argument("--nodes", type=int, default=1, help="pods that share the ranks")
     parser.add_argument("--gpu", action="store_true", help="the engine runs on GPUs")
     parser.add_argument("--gpu-memory", type=int, help="bytes of one GPU")
     parser.add_argument("--gpu-memory-utilization", type=Fraction, default=GPU_UTILIZATION)
@@ -106,6 +107,7 @@ def demand(given: Namespace) -> Demand:
         generates=not given.pooling,
         tensor=given.tensor,
         pipeline=given.pipeline,
+        nodes=given.nodes,
         on_gpu=given.gpu,
         gpu_memory=given.gpu_memory,
         utilization=given.gpu_memory_utilization,

@@ -61,8 +61,8 @@ def admission() -> Violations:
 def memory(checked: Checked, architecture: Architecture, weights: Weights) -> tuple[Fit, Finding | None]:
     """Whether the model fits into what is reserved, and what to say about it."""
     asked, gpu = demand(checked.model.spec), checked.model.spec.resources.gpu
-    if gpu and asked.ranks != gpu.count:  # refused already: what is reserved is what there would be
-        asked = replace(asked, tensor=gpu.count, pipeline=1)
+    if gpu and asked.ranks != gpu.count * asked.nodes:  # refused already: what is reserved is what there would be
+        asked = replace(asked, tensor=gpu.count * asked.nodes, pipeline=1)
     found = fit(architecture, weights, asked)
     level = LEVELS.get(found.verdict)
     if level is None:

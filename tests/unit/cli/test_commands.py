@@ -52,7 +52,7 @@ spec:
     gpu: {count: 1, memory: 24Gi}
     memory: 64Gi
 """
-GPU_COUNT = "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 gives 1"
+GPU_COUNT = "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 x nodes 1 gives 1"
 SWAP = "engine.args: swap-space is unknown to vLLM 0.32: the engine no longer swaps to memory of the host"
 HEAVY = "weights 28.1 GiB + overhead 3.7 GiB do not fit 24.0 GiB x 0.92 = 22.1 GiB of each GPU; it needs 2 GPUs or a quantized checkpoint"
 
@@ -85,7 +85,9 @@ def model(**spec: Any) -> dict[str, Any]:
     return {"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "chat"}, "spec": whole}
 
 
-@pytest.mark.parametrize(("name", "code", "rules"), [("chat", 0, []), ("legal", 0, []), ("survive", 0, []), ("article", 1, ["gpu-count"])])
+@pytest.mark.parametrize(
+    ("name", "code", "rules"), [("chat", 0, []), ("legal", 0, []), ("nodes", 0, []), ("survive", 0, []), ("article", 1, ["gpu-count"])]
+)
 def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", "--output", "json", str(EXAMPLES / f"{name}.yaml")]) == code
     assert [found["rule"] for found in json.loads(capsys.readouterr().out)] == rules
@@ -94,7 +96,7 @@ def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: lis
 
 
 def test_there_is_no_example_without_its_test() -> None:
-    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == ["article", "chat", "legal", "survive"]
+    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == ["article", "chat", "legal", "nodes", "survive"]
 
 
 @pytest.mark.usefixtures("folder")
@@ -193,6 +195,20 @@ def test_plan_says_what_a_model_takes(capsys: pytest.CaptureFixture[str]) -> Non
         "\n"
         "0 errors, 0 warnings; nothing was sent to a cluster\n"
     )
+
+
+@pytest.mark.usefixtures("folder")
+def test_plan_counts_every_pod_of_a_replica(capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = str(EXAMPLES / "nodes.yaml")
+    assert main(["plan", nodes]) == 0
+    out = capsys.readouterr().out
+    assert "  pod      8 x nvidia.com/gpu, cpu 64, memory 512.0 GiB\n" in out
+    assert "  replica  16 x nvidia.com/gpu, cpu 128, memory 1024.0 GiB  (2 pods)\n" in out
+    assert "  total    16 x nvidia.com/gpu, cpu 128, memory 1024.0 GiB  (1 replica)\n" in out
+    assert main(["plan", nodes, "-o", "json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["models"]
+    assert told["perReplica"] == {"gpus": 16, "memoryBytes": 1024 * 2**30, "cpu": "128", "pods": 2}
+    assert told["total"] == {"gpus": 16, "memoryBytes": 1024 * 2**30}
 
 
 def test_plan_counts_the_weights_that_lie_beside_a_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -306,3 +306,15 @@ def test_a_fixed_cache_counts_as_a_whole_against_the_limit() -> None:
     found = fit(architecture(QWEN_14B), Weights(28 * GIB, None), asked)
     assert found.verdict == "Misfit"
     assert fit(architecture(QWEN_14B), Weights(28 * GIB, None), replace(asked, kv_memory=GIB)).verdict == "Fits"
+
+
+def test_on_cpus_each_pod_of_a_replica_has_its_memory_to_itself() -> None:
+    """Three ranks in one pod share its memory; in three pods each has as much, and one of them carries the API server too."""
+    config = SMOL | {"dtype": "float32"}
+    asked = {"on_gpu": False, "tensor": 3, "dtype": "float32", "host_memory": 3 * GIB, "kv_memory": GIB, "max_model_len": 1024}
+    crowded, spread = judge(config, 0.5, **asked), judge(config, 0.5, **asked, nodes=3)
+    assert (crowded.verdict, spread.verdict) == ("Misfit", "Misfit")
+    assert "1.0 GiB of the pod's memory for each rank" in crowded.message
+    assert "3.0 GiB of the pod's memory" in spread.message
+    assert "for each rank" not in spread.message
+    assert judge(config, 0.5, **asked | {"host_memory": 4 * GIB}, nodes=3).verdict == "Fits"

@@ -26,6 +26,7 @@ def test_the_hash_of_a_spec_never_changes() -> None:
     [
         {"replicas": 7},
         {"suspend": True},
+        {"nodes": 1},
         {"monitoring": {"podMonitor": False}},
         {"networkPolicy": {"allowFrom": []}},
         {"health": {"slos": [SLO]}},
@@ -43,6 +44,7 @@ def test_what_no_pod_is_made_of_makes_no_revision(change: dict[str, Any]) -> Non
         {"model": SPEC["model"] | {"aliases": ["other"]}},
         {"engine": SPEC["engine"] | {"args": {"seed": "1"}}},
         {"parallelism": {"tensor": 1}},
+        {"nodes": 2},
         {"resources": SPEC["resources"] | {"memory": "64Gi"}},
         {"health": {"hangTimeout": "10s"}},
         {"scheduling": {"priorityClassName": "critical"}},

@@ -30,6 +30,8 @@ class Demand:
     """False for embeddings and reranking: there a request needs no KV cache that outlives it."""
     tensor: int = 1
     pipeline: int = 1
+    nodes: int = 1
+    """Pods that share the ranks, the same number each."""
     on_gpu: bool = True
     gpu_memory: int | None = None
     """Bytes of one GPU. None: nobody said."""
@@ -55,6 +57,11 @@ class Demand:
         """Processes that share the model: GPUs, where there are any."""
         return self.tensor * self.pipeline
 
+    @property
+    def pod_ranks(self) -> int:
+        """Those of one pod."""
+        return max(1, self.ranks // self.nodes)
+
 
 def demand(spec: ModelDeploymentSpec) -> Demand:
     """Read the settings from a spec."""
@@ -64,6 +71,7 @@ def demand(spec: ModelDeploymentSpec) -> Demand:
         generates=spec.model.task == "Generate",
         tensor=spec.parallelism.tensor,
         pipeline=spec.parallelism.pipeline,
+        nodes=spec.nodes,
         on_gpu=gpu is not None,
         gpu_memory=gpu.memory.bytes if gpu and gpu.memory else None,
         utilization=Fraction(engine.gpu_memory_utilization) if engine.gpu_memory_utilization else GPU_UTILIZATION,
@@ -96,8 +104,12 @@ def kv_memory(spec: ModelDeploymentSpec) -> int | None:
 
 def cpu_kv_memory(spec: ModelDeploymentSpec) -> int:
     """What the operator gives a CPU engine that was told nothing, bytes per rank, whole MiB."""
-    ranks = spec.parallelism.tensor * spec.parallelism.pipeline
-    return math.floor(spec.resources.memory.bytes * CPU_KV_SHARE / ranks) // 2**20 * 2**20
+    return math.floor(spec.resources.memory.bytes * CPU_KV_SHARE / pod_ranks(spec)) // 2**20 * 2**20
+
+
+def pod_ranks(spec: ModelDeploymentSpec) -> int:
+    """Processes of one pod that share the model."""
+    return max(1, spec.parallelism.tensor * spec.parallelism.pipeline // spec.nodes)
 
 
 def sets_kv_memory(spec: ModelDeploymentSpec) -> bool:

@@ -4,7 +4,7 @@ KV cache per token and rank follows vLLM exactly (9 of 9 measured sizes of 0.32,
 only a clear misfit is refused and 10 % around the limit are a warning. What cannot be known is said to be unknown:
 
     weights    stored bytes x 1.02 / ranks
-    overhead   GPU: 2.3 GiB + 5 % of the weights;  vLLM on CPU: 1.3 GiB + 0.85 GiB a rank;  llama.cpp: 128 MiB + 5 %
+    overhead   GPU: 2.3 GiB + 5 % of the weights;  vLLM on CPU: 1.3 GiB a pod + 0.85 GiB a rank;  llama.cpp: 128 MiB + 5 %
     KV/token   layers/pp x 2 x max(1, kv heads // tp) x head size x bytes        grouped-query or multi-head attention
                layers/pp x (latent + rope) x bytes                               multi-head latent attention: not divided by tp
     limit      GPU memory x gpuMemoryUtilization, or the pod's memory on CPUs
@@ -152,7 +152,7 @@ def _indivisible(architecture: Architecture, demand: Demand) -> Fit | None:
 def _limit(demand: Demand) -> int | None:
     if demand.on_gpu:
         return None if demand.gpu_memory is None else int(demand.gpu_memory * demand.utilization)
-    return None if demand.host_memory is None else demand.host_memory // demand.ranks
+    return None if demand.host_memory is None else demand.host_memory // demand.pod_ranks
 
 
 def _overhead(per_rank: int, demand: Demand) -> int:
@@ -160,7 +160,7 @@ def _overhead(per_rank: int, demand: Demand) -> int:
         return LLAMA_OVERHEAD + int(per_rank * GPU_OVERHEAD_SHARE)
     if demand.on_gpu:
         return GPU_OVERHEAD + int(per_rank * GPU_OVERHEAD_SHARE)
-    return CPU_OVERHEAD // demand.ranks + CPU_OVERHEAD_RANK
+    return CPU_OVERHEAD // demand.pod_ranks + CPU_OVERHEAD_RANK
 
 
 def _cache(architecture: Architecture, demand: Demand, budget: Budget, per_token: int) -> Fit:
@@ -203,13 +203,13 @@ def _sentence(demand: Demand, budget: Budget, cache: int, length: int) -> str:
 def _of(demand: Demand, budget: Budget) -> str:
     if demand.on_gpu and demand.gpu_memory is not None:
         return f"{memory(demand.gpu_memory)} x {float(demand.utilization):g} = {memory(budget.limit)} of each GPU"
-    return f"{memory(budget.limit)} of the pod's memory" + (" for each rank" if demand.ranks > 1 else "")
+    return f"{memory(budget.limit)} of the pod's memory" + (" for each rank" if demand.pod_ranks > 1 else "")
 
 
 def _too_heavy(architecture: Architecture, weights: Weights, demand: Demand, budget: Budget) -> str:
     taken = f"weights {memory(budget.weights)} + overhead {memory(budget.overhead)} do not fit {_of(demand, budget)}"
     if not demand.on_gpu:
-        needed = (budget.weights + budget.overhead) * demand.ranks
+        needed = (budget.weights + budget.overhead) * demand.pod_ranks
         return f"{taken}; resources.memory has to be more than {memory(needed)}"
     total = loaded_bytes(architecture, weights, demand)
     smaller = "" if architecture.quantization else " or a quantized checkpoint"

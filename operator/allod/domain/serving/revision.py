@@ -43,6 +43,11 @@ class Revision:
     statefulset: Manifest | None = None
     """As rendered when the revision was made, with the default images of that day. None: it is still to be made."""
 
+    @property
+    def nodes(self) -> int:
+        """Pods of one replica."""
+        return int(self.snapshot.get("nodes", 1))
+
 
 def canonical(document: Any) -> bytes:
     """One spelling for equal JSON documents: keys sorted, no spaces, UTF-8."""
@@ -61,6 +66,8 @@ def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     health = {field: value for field, value in written.items() if field not in NOT_THE_PROBES}
     # To write health.failover alone is no change of the pods: what is left is as if nobody had written health.
     without = NOT_THE_PODS if health or not written else NOT_THE_PODS | {"health"}
+    # One pod is what there was before a replica could have several: to write it down is no change.
+    without |= {"nodes"} if spec.nodes == 1 else set()
     taken = {field: value for field, value in document.items() if field not in without}
     return taken | ({"health": health} if health else {})
 

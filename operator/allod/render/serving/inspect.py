@@ -41,6 +41,7 @@ def flags(asked: Demand) -> list[str]:
         "engine": asked.engine,
         "tensor": asked.tensor if asked.tensor > 1 else None,
         "pipeline": asked.pipeline if asked.pipeline > 1 else None,
+        "nodes": asked.nodes if asked.nodes > 1 else None,
         "gpu-memory": asked.gpu_memory,
         "gpu-memory-utilization": f"{float(asked.utilization):g}" if asked.on_gpu else None,
         "host-memory": asked.host_memory,

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import HTTP_PORT
-from allod.domain.serving.demand import cpu_kv_memory, sets_kv_memory
+from allod.domain.serving.demand import cpu_kv_memory, pod_ranks, sets_kv_memory
 from allod.render.serving import probes
 from allod.render.serving.environment import with_users
 
@@ -112,8 +112,7 @@ def env(model: ModelDeployment) -> list[dict[str, Any]]:
 def _cpu_threads(spec: ModelDeploymentSpec) -> dict[str, str]:
     """A pod's CPU limit is a share of time and not a set of cores: bound threads of several pods would meet on the same cores."""
     cores = int(spec.resources.cpu.cores) if spec.resources.cpu else 1
-    each = cores // (spec.parallelism.tensor * spec.parallelism.pipeline)
-    return {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": f"{max(1, each)}"}
+    return {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": f"{max(1, cores // pod_ranks(spec))}"}
 
 
 def health(spec: ModelDeploymentSpec) -> dict[str, Any]:
