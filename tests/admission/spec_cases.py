@@ -140,6 +140,14 @@ SPEC_CASES = (
         "parallelism.tensor 3 cannot be divided among nodes 2: each pod of a replica runs as many processes as the others",
     ),
     Case(
+        "nodes-spread",
+        vllm(parallelism={"tensor": 2}, nodes=2, scheduling={"nodeSelector": {"pool": "h100"}}),
+        vllm(parallelism={"tensor": 2}, nodes=2, scheduling={"topologySpread": "Node"}),
+        "spec.scheduling",
+        "scheduling.topologySpread spreads single pods, and would put the pods of one replica far from each other: leave it out with nodes,"
+        " and use scheduling.affinity or nodeSelector",
+    ),
+    Case(
         "llamacpp-nodes",
         llamacpp(nodes=1),
         llamacpp(nodes=2),
@@ -265,6 +273,13 @@ SPEC_CASES = (
         vllm(podTemplate__spec={"initContainers": [{"name": "inspect", "image": "x:1"}]}),
         "spec.podTemplate.spec.initContainers",
         "podTemplate.spec may not change image, command, args or env of the container inspect: it is the operator's own",
+    ),
+    Case(
+        "pod-gather",
+        vllm(podTemplate__spec={"initContainers": [{"name": "gather", "resources": {}}]}),
+        vllm(podTemplate__spec={"initContainers": [{"name": "gather", "command": ["true"]}]}),
+        "spec.podTemplate.spec.initContainers",
+        "podTemplate.spec may not change image, command, args or env of the container gather: it is the operator's own",
     ),
     Case(
         "pod-first-process",

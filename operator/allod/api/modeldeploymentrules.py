@@ -161,6 +161,13 @@ SPEC = (
         field_path=".nodes",
     ),
     Cel(
+        "nodes-spread",
+        f"{_PODS} == 1 || !has(self.scheduling) || !has(self.scheduling.topologySpread)",
+        "scheduling.topologySpread spreads single pods, and would put the pods of one replica far from each other: leave it out with nodes,"
+        " and use scheduling.affinity or nodeSelector",
+        field_path=".scheduling",
+    ),
+    Cel(
         "llamacpp-gpu",
         f"{_ON_LLAMA} || !has(self.resources.gpu)",
         "resources.gpu is for vLLM: LlamaCpp runs on CPUs, so leave resources.gpu out or use engine.type vLLM",
@@ -198,6 +205,7 @@ def _own(list_: str, container: str, instead: str) -> Cel:
 POD_SPEC = (
     _own("containers", "engine", "use engine.image, args, extraArgs and env"),
     _own("initContainers", "inspect", "it is the operator's own"),
+    _own("initContainers", "gather", "it is the operator's own"),
     Cel(
         "pod-first-process",
         "!(has(self.shareProcessNamespace) && self.shareProcessNamespace) && !(has(self.hostPID) && self.hostPID)",

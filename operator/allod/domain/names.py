@@ -14,6 +14,10 @@ MODEL = "allod.dev/model"
 REVISION = "allod.dev/revision"
 TRAFFIC = "allod.dev/traffic"
 """`on` from the pod template; the operator may turn one pod `off` to take it out of every Service."""
+GROUP = "allod.dev/group"
+"""Which replica a pod belongs to, where a replica has several: counts from 0."""
+RANK = "apps.kubernetes.io/pod-index"
+"""Kubernetes' own label on the pods of a StatefulSet: the rank of a pod in its group. Rank 0 answers for all."""
 APPLIED = "allod.dev/applied"
 """Annotation on each child: sha256 of what we applied, so that a field that we no longer send is noticed too."""
 
@@ -24,6 +28,11 @@ HTTP_PORT = 8000
 def child(model: str, revision: str) -> str:
     """Name of the StatefulSet, ConfigMap, ControllerRevision and Service of one revision."""
     return f"{model}-{revision}"
+
+
+def group(model: str, revision: str, number: int) -> str:
+    """Name of the StatefulSet of one replica that has several pods."""
+    return f"{child(model, revision)}-g{number}"
 
 
 def peers(model: str, revision: str) -> str:

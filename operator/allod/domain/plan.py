@@ -23,6 +23,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """One pod that is deleted, exactly this and no later one of its name."""
+
+    pod: Manifest
+    grace: int | None
+    """Seconds; None: its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that one reconcile wants. Carrying it out twice changes nothing the second time."""
 
@@ -32,6 +41,8 @@ class Plan:
     """Children that must go, after `objects` were applied. Absent ones are no error."""
     fence: tuple[Manifest, ...] = ()
     """Pods that are ended without grace, exactly these and no later ones of their names."""
+    regroup: tuple[Ending, ...] = ()
+    """Pods of groups that lost a rank. Their StatefulSets make them anew."""
     status: Manifest | None = None
     """The whole new status. Not written when it equals the one that was read. None: leave it alone."""
     events: tuple[Event, ...] = ()

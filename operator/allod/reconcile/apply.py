@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from allod.adapters.kube import Kube
     from allod.domain.manifest import Manifest, Ref
-    from allod.domain.plan import Event, Plan
+    from allod.domain.plan import Ending, Event, Plan
     from allod.reconcile.world import World
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ class Apply:
             await sent.take(self._delete(target))
         for pod in steps.fence:
             await sent.take(self._fence(pod))
+        for ending in steps.regroup:
+            await sent.take(self._end(ending))
         return sent
 
     async def _child(self, model: Manifest, wanted: Manifest) -> bool:
@@ -127,6 +129,16 @@ class Apply:
         with suppress(Conflict):
             await self._kube.delete(pod, grace=0)
         self._world.deleted(pod)
+        return True
+
+    async def _end(self, ending: Ending) -> bool:
+        """Delete a pod. It stays known while it ends; one that was replaced meanwhile is no concern of ours."""
+        with suppress(Conflict):
+            left = await self._kube.delete(ending.pod, grace=ending.grace)
+            if left is None:
+                self._world.deleted(ending.pod)
+            else:
+                self._world.wrote(left)
         return True
 
     async def status(self, model: Manifest, status: Manifest) -> bool:

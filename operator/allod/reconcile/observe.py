@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import ModelDeployment
 from allod.domain.manifest import Ref
-from allod.domain.names import MODEL, REVISION
+from allod.domain.names import MODEL, RANK, REVISION
 from allod.domain.serving.evidence import SILENT
 from allod.domain.serving.seen import Companion, Neighbour, Seen
 
@@ -110,6 +110,7 @@ def _companion(world: World, model: Manifest) -> Companion | None:
         standby=standby_of(there),
         revision=revision,
         pods=tuple(_pods_of(world, there, revision)) if revision else (),
+        grouped=RANK in selector,
     )
 
 

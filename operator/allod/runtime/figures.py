@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from allod.adapters.errors import Unavailable
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import HTTP_PORT, REVISION
+from allod.domain.serving.group import leads
 from allod.runtime.workqueue import Backoff, WorkQueue
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ class EngineReader:
 
 
 def _ready(pod: Manifest) -> bool:
-    """Ready, with an address and one of our revisions: what can be asked and attributed."""
+    """Ready, with an address and one of our revisions, the first of its replica: what can be asked and attributed."""
     status = pod.get("status") or {}
     conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
     labels = pod["metadata"].get("labels") or {}
-    return bool(conditions.get("Ready") == "True" and status.get("podIP") and REVISION in labels)
+    return bool(conditions.get("Ready") == "True" and status.get("podIP") and REVISION in labels and leads(pod))
 
 
 def _start(pod: Manifest) -> Start:

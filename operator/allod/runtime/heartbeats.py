@@ -14,6 +14,7 @@ from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.serving import pod as pods
 from allod.domain.serving.beat import STATES
 from allod.domain.serving.evidence import blindness
+from allod.domain.serving.group import leads
 from allod.domain.serving.listening import BLINK, TICK
 
 if TYPE_CHECKING:
@@ -136,10 +137,10 @@ class Heartbeats:
 
 
 def _life(pod: Manifest, port: int) -> Life | None:
-    """None: not one of ours, or its engine does not run, or it is not known how to listen to it."""
+    """None: not one of ours, or its engine does not run or answers by another pod, or it is not known how to listen to it."""
     meta, status = pod["metadata"], pod.get("status") or {}
     labels, address, engine = meta.get("labels") or {}, status.get("podIP"), pods.container(pod, pods.ENGINE)
-    if engine is None or not engine.running or not address or MODEL not in labels or REVISION not in labels:
+    if engine is None or not engine.running or not address or MODEL not in labels or REVISION not in labels or not leads(pod):
         return None
     page = PAGES.get(_probed(pod))
     return Life(meta["uid"], engine.restarts, Target(address, port, page)) if page else None

@@ -16,6 +16,7 @@ from allod.adapters.errors import Unavailable
 from allod.domain.manifest import ref
 from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.serving import pod as pods_
+from allod.domain.serving.group import leads
 from allod.domain.serving.slos import verdicts
 from allod.domain.serving.windows import Track, window
 from allod.runtime.workqueue import Backoff, WorkQueue
@@ -105,7 +106,7 @@ class Scrapes:
         for pod in pods:
             if not slos:
                 self.forget(ref(pod))
-            elif pods_.is_ready(pod) and REVISION in (pod["metadata"].get("labels") or {}):
+            elif pods_.is_ready(pod) and leads(pod) and REVISION in (pod["metadata"].get("labels") or {}):
                 self._meet(pod, slos)
         keys = dict.fromkeys(self._where[each] for pod in pods if (each := ref(pod)) in self._where)
         for key in keys:

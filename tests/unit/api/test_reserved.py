@@ -49,6 +49,7 @@ def test_a_reserved_flag_of_llamacpp_is_found(arg: str) -> None:
 
 def test_what_the_operator_sets_in_an_engine_nobody_else_can() -> None:
     """Two variables of one name would make a StatefulSet that the API server refuses."""
-    ours = vllm.env(ModelDeployment.model_validate(VLLM)) + llamacpp.env(ModelDeployment.model_validate(LLAMACPP))
+    several = VLLM | {"spec": VLLM["spec"] | {"nodes": 2, "parallelism": {"tensor": 2}}}
+    ours = vllm.env(ModelDeployment.model_validate(several), "5b21aa0c") + llamacpp.env(ModelDeployment.model_validate(LLAMACPP))
     names = {variable["name"] for variable in ours} - USERS_CHOICE
     assert {name for name in names if name not in VARIABLES and not name.startswith(tuple(PREFIXES))} == set()

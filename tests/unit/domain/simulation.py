@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 from allod.api.modeldeployment import ModelDeployment
 from allod.domain.conditions import timestamp
 from allod.domain.manifest import Manifest, Ref, ref
-from allod.domain.names import MODEL, REVISION
+from allod.domain.names import GROUP, MODEL, RANK, REVISION
 from allod.domain.serving import pod as pods
 from allod.domain.serving.beat import Beat
 from allod.domain.serving.decide import decide
+from allod.domain.serving.group import leads
 from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from allod.domain.plan import Event, Plan
     from allod.domain.serving.beat import State
@@ -46,6 +47,9 @@ SPEC: dict[str, Any] = {
 """Without a bake time a rollout is over when traffic has moved; `test_bakes` is about the others."""
 MOST_STEPS = 60
 """Nothing of ours needs so many: a world that does not come to rest is a bug."""
+
+ENDED = "test/ended"
+"""When the engine of a pod ended last."""
 
 Status = dict[str, Any]
 
@@ -173,6 +177,8 @@ class World:
             self.children[ref(manifest)] = copy.deepcopy(manifest)
         for gone in made.delete:
             self.children.pop(gone, None)
+        for ending in made.regroup:
+            self.pods.pop(ending.pod["metadata"]["name"])
         if made.status is not None:
             self.status = copy.deepcopy(made.status)
         self.events += made.events
@@ -198,8 +204,9 @@ class World:
         for name, statefulset in wanted.items():
             if name not in self.pods:
                 template = copy.deepcopy(statefulset["spec"]["template"])
-                labels = template["metadata"]["labels"]
-                self.pods[name] = {"metadata": {"name": name, "uid": name, "labels": labels}, "spec": template["spec"]}
+                labels = template["metadata"]["labels"] | {RANK: name.rpartition("-")[2]}
+                born = {"creationTimestamp": timestamp(self.now)}
+                self.pods[name] = {"metadata": {"name": name, "uid": name, "labels": labels} | born, "spec": template["spec"]}
         free = self.gpus
         for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
             letter = self.letter(pod["metadata"]["labels"][REVISION])
@@ -210,6 +217,28 @@ class World:
             free -= needs
             pod["spec"]["nodeName"] = "n1"
             pod["status"] = self._since(self.engine(letter), pod.get("status") or {})
+            if GROUP in pod["metadata"]["labels"]:
+                self._ranked(pod)
+
+    def rank_ends(self, name: str) -> None:
+        """The engine in this pod ends, and its kubelet starts it again."""
+        self.pods[name]["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
+        self._ranked(self.pods[name])
+
+    def _ranked(self, pod: Manifest) -> None:
+        """What a kubelet says of the lives of a rank's engine; one that came back is ready no more, for it meets nobody."""
+        meta, status = pod["metadata"], pod["status"]
+        ended = (meta.get("annotations") or {}).get(ENDED)
+        if status.get("containerStatuses") or not status.get("conditions"):
+            return
+        up = pods.is_ready(pod)
+        engine = {"name": "engine", "started": up and not ended, "ready": up and not ended}
+        if ended:
+            last = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}}
+            engine |= {"restartCount": 1, "lastState": last}
+            status["conditions"] = [each for each in status["conditions"] if each["type"] != "Ready"]
+        engine["state"] = {"running": {"startedAt": ended or meta["creationTimestamp"]}}
+        status["containerStatuses"] = [engine]
 
     def _since(self, status: Status, before: Status) -> Status:
         """The status, with the time at which readiness came to be what it is."""
@@ -241,9 +270,17 @@ class World:
         return self.letter(selector[REVISION]) if selector[MODEL] == "chat" else str(selector[MODEL])
 
     def serving(self) -> list[str]:
-        """Pods that answer, by the letters of their revisions."""
-        up = [pod for pod in self.pods.values() if pods.is_ready(pod)]
-        return sorted(self.letter(pod["metadata"]["labels"][REVISION]) for pod in up)
+        """Replicas that answer, by the letters of their revisions: of a group its first pod, while every rank of it is up."""
+        up = {name for name, pod in self.pods.items() if pods.is_ready(pod)}
+        found = [(name, pod["metadata"]["labels"]) for name, pod in self.pods.items() if leads(pod)]
+        return sorted(self.letter(labels[REVISION]) for name, labels in found if set(self._ranks(name, labels)) <= up)
+
+    def _ranks(self, name: str, labels: Mapping[str, str]) -> list[str]:
+        """Names of all pods of a replica, by that of its first."""
+        if GROUP not in labels:
+            return [name]
+        statefulset = self.children.get(Ref("apps/v1", "StatefulSet", "ai", name.rpartition("-")[0]))
+        return _pod_names(statefulset) if statefulset else [name]
 
     def condition(self, kind: str) -> tuple[str, str, str]:
         found = next(each for each in self.status["conditions"] if each["type"] == kind)
@@ -271,10 +308,18 @@ class World:
         return [child for child in self.children.values() if child["kind"] == kind]
 
     def _facts(self) -> dict[str, int | str]:
-        pods: dict[str, int | str] = {
-            self.letter(sts["metadata"]["labels"][REVISION]): sts["spec"]["replicas"] for sts in self._kind("StatefulSet")
-        }
-        return pods | {"route": self.route}
+        return self.asked() | {"route": self.route}
+
+    def asked(self) -> dict[str, int]:
+        """Replicas that are asked for, by the letter of the revision."""
+        # The Service of a revision is there for as long as its pods may be; of groups there may be none at a time.
+        services = [each for each in self._kind("Service") if "clusterIP" not in each["spec"]]
+        found = {self.letter(each["metadata"]["labels"][REVISION]): 0 for each in services if REVISION in each["metadata"]["labels"]}
+        for statefulset in self._kind("StatefulSet"):
+            labels = statefulset["metadata"]["labels"]
+            letter = self.letter(labels[REVISION])
+            found[letter] = found.get(letter, 0) + (1 if GROUP in labels else statefulset["spec"]["replicas"])
+        return found
 
     def _told(self, before: dict[str, int | str]) -> list[str]:
         after = self._facts()

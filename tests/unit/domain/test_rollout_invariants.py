@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from allod.domain.names import REVISION
+from allod.domain.names import GROUP, REVISION
 from allod.domain.serving.decide import decide
 from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan
@@ -76,11 +77,6 @@ class Watched(World):
         told: dict[str, Any] = next((each for each in self.status["revisions"] if self.letters.get(each["name"]) == letter), {})
         return bool(told.get("readySince"))
 
-    def asked(self) -> dict[str, int]:
-        """Pods that are asked for, by the letter of the revision."""
-        found = [child for child in self.children.values() if child["kind"] == "StatefulSet"]
-        return {self.letter(child["metadata"]["labels"][REVISION]): child["spec"]["replicas"] for child in found}
-
     def length(self, letter: str) -> int:
         """By which a revision is told from others: its maxModelLen."""
         for child in self.children.values():
@@ -104,9 +100,11 @@ class Rollouts(RuleBasedStateMachine):
         strategy=st.sampled_from(STRATEGIES),
         bake=st.sampled_from(["0s", "2m"]),
         surge=st.sampled_from([None, 1]),
+        nodes=st.sampled_from([1, 3]),
     )
-    def begin(self, *, gpus: int, replicas: int, at_rest: bool, strategy: str, bake: str, surge: int | None) -> None:
-        self.world.gpus = gpus
+    def begin(self, *, gpus: int, replicas: int, at_rest: bool, strategy: str, bake: str, surge: int | None, nodes: int) -> None:
+        self.world.gpus = gpus * nodes
+        self.world.spec |= {"nodes": nodes, "parallelism": {"tensor": nodes}}
         self.world.companion = companion()
         self.world.spec["standby"] = {"modelDeploymentRef": {"name": STANDBY}}
         self.world.spec["health"] = {"failover": {"holdFor": "1m"}}
@@ -130,7 +128,18 @@ class Rollouts(RuleBasedStateMachine):
     @rule(length=st.sampled_from(LENGTHS), does=st.sampled_from(sorted(ENGINES)), gpus=st.integers(0, 6))
     def engines_change_their_mind_and_gpus_come_and_go(self, length: int, does: str, gpus: int) -> None:
         self.does[length] = does
-        self.world.gpus = gpus
+        self.world.gpus = gpus * int(self.world.spec["nodes"])
+
+    @rule(nodes=st.sampled_from([1, 3]))
+    def a_replica_gets_other_pods(self, nodes: int) -> None:
+        self.world.edit(nodes=nodes, parallelism={"tensor": nodes})
+
+    @precondition(lambda self: any(GROUP in pod["metadata"]["labels"] and "status" in pod for pod in self.world.pods.values()))
+    @rule(pick=st.integers(0, 20), after=st.sampled_from([15, 60]))
+    def a_rank_ends(self, pick: int, after: int) -> None:
+        self.world.now += timedelta(seconds=after)
+        ranks = sorted(name for name, pod in self.world.pods.items() if GROUP in pod["metadata"]["labels"] and "status" in pod)
+        self.world.rank_ends(ranks[pick % len(ranks)])
 
     @rule(node_dies=st.booleans())
     def kubernetes_does_something(self, node_dies: bool) -> None:  # noqa: FBT001  # Hypothesis draws it

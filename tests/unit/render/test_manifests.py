@@ -73,7 +73,7 @@ def test_a_model_becomes_these_objects(name: str, golden: Golden) -> None:
     objects = rendered(model(name))
     for each in objects:
         if each["kind"] == "ConfigMap":  # its text, and so its digest, is another file's matter
-            each["data"] = {"watchdog.py": "(images/engine/watchdog.py)\n"}
+            each["data"] = {program: f"(images/engine/{program})\n" for program in each["data"]}
             each["metadata"]["annotations"][APPLIED] = "(its digest)"
     golden.check(f"serving/{name}.yaml", to_yaml(objects) + "\n")
 

@@ -35,13 +35,15 @@ def ready(outcome: Outcome) -> Condition:
         serves = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.found.standby.name} serve"
         return Condition("Ready", "True", "StandbyServing", serves)
     if active and active.ready and not outcome.away:
-        return Condition("Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve")
+        return Condition(
+            "Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} {outcome.unit}s of revision {outcome.step.home} serve"
+        )
     if trouble:
         return Condition("Ready", "False", trouble.reason, trouble.message)
     if not outcome.wanted:
         return Condition("Ready", "False", "ScaledToZero", "spec.replicas is 0")
     if active and active.proven:
-        return Condition("Ready", "False", "Unavailable", f"no pod of revision {outcome.step.home} serves at present")
+        return Condition("Ready", "False", "Unavailable", f"no {outcome.unit} of revision {outcome.step.home} serves at present")
     return Condition("Ready", "False", "Starting", f"revision {outcome.found.desired.hash} is starting")
 
 
@@ -56,9 +58,9 @@ def progressing(outcome: Outcome) -> Condition:
         return Condition("Progressing", "False", "RevisionFailed", f"revision {name} was given up: {desired.finding.message}")
     ready = desired.ready if desired else 0
     if not outcome.rolling and ready >= outcome.wanted and not outcome.away:
-        return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, 'ready pod')}")
+        return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, f'ready {outcome.unit}')}")
     reason = trouble.reason if trouble else "RollingOut" if outcome.rolling else "Starting"
-    return Condition("Progressing", "True", reason, f"{ready} of {outcome.wanted} pods of revision {name} are ready")
+    return Condition("Progressing", "True", reason, f"{ready} of {outcome.wanted} {outcome.unit}s of revision {name} are ready")
 
 
 def degraded(outcome: Outcome) -> Condition:
@@ -72,7 +74,7 @@ def degraded(outcome: Outcome) -> Condition:
         )
         return Condition("Degraded", "True", "RolledBackByHand", by_hand)
     if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.pods)):
-        left = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve"
+        left = f"{active.ready} of {outcome.wanted} {outcome.unit}s of revision {outcome.step.home} serve"
         return Condition("Degraded", "True", "PodsNotReady", left)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
@@ -97,8 +99,9 @@ def gpus_available(outcome: Outcome) -> Condition:
     if found := _found("GPUsAvailable", outcome):
         return found
     placed = sum(pods.is_placed(pod) for pod in outcome.subject.pods) if outcome.subject else 0
-    if placed < outcome.wanted:
-        return Condition("GPUsAvailable", "Unknown", "NotScheduled", f"{placed} of {outcome.wanted} pods have a node")
+    wanted = outcome.wanted * outcome.seen.model.spec.nodes
+    if placed < wanted:
+        return Condition("GPUsAvailable", "Unknown", "NotScheduled", f"{placed} of {wanted} pods have a node")
     held = f"{placed * gpu.count} {gpu.resource_name}"
     return Condition("GPUsAvailable", "True", "Reserved", f"{held} reserved by {count(placed, 'pod')}")
 

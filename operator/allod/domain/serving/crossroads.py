@@ -54,7 +54,7 @@ def _stays_ready(found: Survey, home: RevisionFacts | None, step: Step) -> int:
 
 def silent_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
     """How long no pod at home has served. None: nobody can tell."""
-    return _since([_lost_at(seen, pod) for pod in home.pods], now)
+    return _since([_lost_at(seen, pod) for pod in home.leaders], now)
 
 
 def _silence(seen: Seen, home: RevisionFacts | None, now: datetime) -> timedelta:
@@ -70,7 +70,7 @@ def _not_ready_for(seen: Seen, now: datetime) -> timedelta:
 
 
 def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
-    return _since([_ready_at(seen, pod) for pod in home.pods], now)
+    return _since([_ready_at(seen, pod) for pod in home.leaders], now)
 
 
 def why(seen: Seen) -> Why:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import story
+from allod.domain.names import RANK
+from allod.domain.serving import regroup, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.fence import due, fenced, told
@@ -17,7 +18,7 @@ from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
-from allod.domain.serving.standby import selected_revision
+from allod.domain.serving.standby import selected_revision, selector
 from allod.domain.serving.status import status
 from allod.domain.serving.survey import Survey, survey
 from allod.domain.serving.wanted import wanted
@@ -43,7 +44,8 @@ def decide(seen: Seen, now: datetime) -> Decision:
         step = next_step(_position(seen, found, refused))
         route = next_route(crossroads(seen, found, step, now))
     away = _away(seen, found, route)
-    outcome = Outcome(seen, found, step, route, away, None if suspended else refused, now)
+    regroups = () if suspended else regroup.regrouped(seen, found, step, now)
+    outcome = Outcome(seen, found, step, route, away, None if suspended else refused, now, regroups)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
     return Decision(
@@ -52,10 +54,13 @@ def decide(seen: Seen, now: datetime) -> Decision:
         home=step.home,
         away=away,
         fence=fence,
+        regroups=regroups,
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now)], now),
+        requeue_after=_look_again(
+            route, [*found.look_again(now), *due(seen, found, route, now), *regroup.due(seen, found, step, now)], now
+        ),
     )
 
 
@@ -86,7 +91,8 @@ def _away(seen: Seen, found: Survey, route: Route) -> Away | None:
     name = found.standby.name if found.standby and (found.standby.ready or not found.on_standby) else found.on_standby
     newest = found.standby.revision if found.standby and found.standby.name == name else None
     revision = newest or selected_revision(seen)
-    return Away(name, revision) if name and revision else None
+    grouped = bool(found.standby and found.standby.grouped) if newest else RANK in selector(seen)
+    return Away(name, revision, grouped) if name and revision else None
 
 
 def _look_again(route: Route, moments: list[datetime], now: datetime) -> timedelta | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from allod.domain.manifest import Manifest
     from allod.domain.plan import Event
+    from allod.domain.serving.regroup import Regroup
     from allod.domain.serving.revision import Revision
 
 
@@ -20,6 +21,8 @@ class Away:
 
     model: str
     revision: str
+    grouped: bool = False
+    """Its replicas have several pods, and the first of each answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,15 @@ class Decision:
     revisions: tuple[Revision, ...] = ()
     """Every revision that stays remembered, oldest first; one whose `statefulset` is None is new and still to be rendered."""
     allocation: Mapping[str, int] = field(default_factory=dict)
-    """Pods per revision hash. A revision that is absent here has no StatefulSet (any more)."""
+    """Replicas per revision hash. A revision that is absent here has no StatefulSet (any more)."""
     home: str | None = None
     """Hash of the revision that traffic belongs to. None: there is no Service yet, for there was never a revision."""
     away: Away | None = None
     """Where the Service points instead of there."""
     fence: tuple[Manifest, ...] = ()
     """Pods that hang and that traffic has left: ended at once."""
+    regroups: tuple[Regroup, ...] = ()
+    """Groups that lost a rank: all their pods are ended, and made anew by their StatefulSets."""
     hands_off: bool = False
     """`spec.suspend`, or the object is being deleted: report, and touch nothing."""
     status: Manifest | None = None

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from allod.domain.quantity import count
 from allod.domain.serving import pod as pods
 from allod.domain.serving.finding import Finding
+from allod.domain.serving.lostrank import lost_rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.beat import Beat
+    from allod.domain.serving.group import Group
     from allod.domain.serving.seen import Seen
 
 LOST = frozenset({"Faulty", "Gone"})
@@ -47,6 +49,12 @@ def blindness(heard: Iterable[tuple[str, Beat]]) -> str:
 def serves(seen: Seen, pod: Manifest) -> bool:
     """Whether requests that are sent to it get answers, as far as anybody knows."""
     return pods.is_ready(pod) and lost(seen, pod) is None
+
+
+def group_serves(seen: Seen, group: Group) -> bool:
+    """The same of a replica: the first pod answers, and no other is missing, for the next request would end all of them."""
+    leader = group.leader
+    return leader is not None and serves(seen, leader) and group.whole and lost_rank(group) is None
 
 
 def finding(seen: Seen, found: Iterable[Manifest]) -> Finding | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.beat import Beat
+    from allod.domain.serving.group import Group
     from allod.domain.serving.route import Route
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.survey import Survey
@@ -33,7 +34,8 @@ known whether most pods are silent, which would mean that it is we who hear noth
 
 def fenced(seen: Seen, found: Survey, route: Route, now: datetime) -> tuple[Manifest, ...]:
     """Pods to end. Only after the Service was seen to point elsewhere: never before."""
-    return tuple(pod for pod, beat in _hanging(seen, found, route) if beat.state == "Faulty" or now - beat.since >= SETTLED)
+    hanging = [group for group, beat in _hanging(seen, found, route) if beat.state == "Faulty" or now - beat.since >= SETTLED]
+    return tuple(pod for group in hanging for pod in group.pods)  # the other ranks of an engine wait for the one that ends
 
 
 def due(seen: Seen, found: Survey, route: Route, now: datetime) -> Iterator[datetime]:
@@ -41,10 +43,11 @@ def due(seen: Seen, found: Survey, route: Route, now: datetime) -> Iterator[date
     yield from (beat.since + SETTLED for _, beat in _hanging(seen, found, route) if beat.since + SETTLED > now)
 
 
-def _hanging(seen: Seen, found: Survey, route: Route) -> Iterator[tuple[Manifest, Beat]]:
+def _hanging(seen: Seen, found: Survey, route: Route) -> Iterator[tuple[Group, Beat]]:
     home = found.facts.get(found.home or "")
     if found.on_standby and route.to == "Standby" and route.why == "Failover" and home is not None:
-        yield from ((pod, beat) for pod in home.pods if (beat := lost(seen, pod)) and beat.state in HANGS)
+        led = ((group, group.leader) for group in home.groups)
+        yield from ((group, beat) for group, leader in led if leader and (beat := lost(seen, leader)) and beat.state in HANGS)
 
 
 def told(seen: Seen, ended: Iterable[Manifest]) -> tuple[Event, ...]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from allod.contracts.inspection import inspection
+from allod.domain.names import GROUP
 from allod.domain.quantity import count, duration
 from allod.domain.serving import pod as pods
 from allod.domain.serving.download import not_downloaded
@@ -20,7 +21,7 @@ from allod.domain.serving.finding import Finding
 from allod.domain.serving.pod import ENGINE, INSPECT, Container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from allod.domain.manifest import Manifest
 
@@ -46,7 +47,7 @@ class RevisionSeen:
     now: datetime
     """UTC with its zone."""
     wanted: int
-    """Pods that its StatefulSet asks for."""
+    """Pods that its StatefulSets ask for."""
     pods: tuple[Manifest, ...]
     """By name, without those that are leaving."""
     good: bool = False
@@ -55,6 +56,9 @@ class RevisionSeen:
     """Warnings about its StatefulSet."""
     spec: Mapping[str, Any] = field(default_factory=dict)
     """What its pods were made of, as the user wrote it: pods are kept without their env and args."""
+
+    restarted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Groups that do not serve: why each was started anew within the last hour, newest first."""
 
     def containers(self) -> Iterator[tuple[Manifest, Container]]:
         """Every container of every pod."""
@@ -82,7 +86,8 @@ def no_gpus(seen: RevisionSeen) -> Finding | None:
         for resource, amount in pods.reserved(pod).items():
             if f"Insufficient {resource}" in says:
                 needs = f"{pods.name(pod)} needs {amount} {resource} on one node"
-                return Finding("InsufficientGPUs", f"{needs}, and none has them free; the scheduler says: {says}")
+                waits = _waiting(seen, pod)
+                return Finding("InsufficientGPUs", f"{needs}, and none has them free{waits}; the scheduler says: {says}")
     return None
 
 
@@ -173,6 +178,15 @@ def crash_loop(seen: RevisionSeen) -> Finding | None:
     return None
 
 
+def group_fails(seen: RevisionSeen) -> Finding | None:
+    """Ranks of a group end again and again; each time all its pods were replaced, so no pod tells of it."""
+    for name, causes in seen.restarted.items():
+        if len(causes) >= pods.RESTARTS:
+            reason = "DoesNotFit" if NO_ROOM.search(causes[0]) else "CrashLoop"
+            return Finding(reason, f"{name} was started anew {count(len(causes), 'time')} within an hour; {causes[0]}", "WhenAnotherServes")
+    return None
+
+
 def startup_too_slow(seen: RevisionSeen) -> Finding | None:
     """Kubelet ended the engine because it did not serve within health.startupTimeout."""
     for pod, container in seen.engines():
@@ -198,6 +212,7 @@ FINDINGS: tuple[Check, ...] = (
     not_downloaded,
     out_of_memory,
     crash_loop,
+    group_fails,
     startup_too_slow,
 )
 
@@ -221,6 +236,15 @@ def _unplaced(seen: RevisionSeen) -> Iterator[tuple[Manifest, str]]:
         scheduled = pods.condition(pod, "PodScheduled")
         if scheduled.get("status") == "False":
             yield pod, str(scheduled.get("message") or scheduled.get("reason") or "nothing").rstrip(".")
+
+
+def _waiting(seen: RevisionSeen, pod: Manifest) -> str:
+    """How many pods of its group have their GPUs already, and hold them for nothing."""
+    group = (pod["metadata"].get("labels") or {}).get(GROUP)
+    if group is None:
+        return ""
+    mine = [other for other in seen.pods if other["metadata"]["labels"].get(GROUP) == group]
+    return f" ({sum(pods.is_placed(other) for other in mine)} of the {count(len(mine), 'pod')} of its group have theirs and wait)"
 
 
 def _slow(container: Container, pod: Manifest, *, good: bool) -> bool:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from allod.domain.serving.decision import Away
     from allod.domain.serving.finding import Finding
+    from allod.domain.serving.regroup import Regroup
     from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.route import Route
@@ -33,10 +34,17 @@ class Outcome:
     refused: Finding | None
     """Why no revision is made of the spec."""
     now: datetime
+    regroups: tuple[Regroup, ...] = ()
+    """Groups that are started anew."""
+
+    @property
+    def unit(self) -> str:
+        """What a replica is, for sentences."""
+        return "pod" if self.seen.model.spec.nodes == 1 else "group"
 
     @property
     def wanted(self) -> int:
-        """Pods that it should have."""
+        """Replicas that it should have."""
         return wanted.wanted(self.seen)
 
     @property

@@ -16,6 +16,8 @@ ENGINE = "engine"
 """The container that serves."""
 INSPECT = "inspect"
 """The init container that reads the model before the engine starts."""
+GATHER = "gather"
+"""The init container in which the pods of a group wait for each other."""
 
 LOG_PREFIX = re.compile(r"^\(\w+ pid=\d+\) |^(ERROR|WARNING|INFO) \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] ")
 """vLLM 0.32 begins every line of a worker with the first, every line of its log with the second."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.finding import Finding
+    from allod.domain.serving.group import Group
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.trial import Trial
 
@@ -24,12 +25,11 @@ class RevisionFacts:
 
     revision: Revision
     asked: int | None
-    """Pods that its StatefulSet asks for. None: it has no StatefulSet."""
-    pods: tuple[Manifest, ...]
-    """Those that are not leaving, by name."""
-    leaving: int
+    """Replicas that are asked for. None: it has no StatefulSet."""
+    groups: tuple[Group, ...]
+    """Its replicas, as far as there are pods of them."""
     ready: int
-    """Pods that serve."""
+    """Replicas that serve."""
     trial: Trial
     finding: Finding | None
     """What is wrong with it, if anything."""
@@ -39,9 +39,29 @@ class RevisionFacts:
     """When its trial may come out otherwise though nothing happens."""
 
     @property
+    def pods(self) -> tuple[Manifest, ...]:
+        """All that are not leaving."""
+        return tuple(pod for group in self.groups for pod in group.pods)
+
+    @property
+    def leaders(self) -> tuple[Manifest, ...]:
+        """Those that answer requests: one of each replica."""
+        return tuple(group.leader for group in self.groups if group.leader)
+
+    @property
+    def replicas(self) -> int:
+        """Replicas that have pods, leaving ones apart."""
+        return sum(bool(group.pods) for group in self.groups)
+
+    @property
+    def leaving(self) -> int:
+        """Replicas of which pods are leaving."""
+        return sum(bool(group.leaving) for group in self.groups)
+
+    @property
     def proven(self) -> bool:
-        """It has served: all its pods were ready once, or one of them was in this life."""
-        return self.trial.ready_since is not None or any(pods.has_served(pod) for pod in self.pods)
+        """It has served: all its replicas were ready once, or one of them was in this life."""
+        return self.trial.ready_since is not None or any(pods.has_served(pod) for pod in self.leaders)
 
     @property
     def good(self) -> bool:

@@ -1,4 +1,6 @@
-"""How a model gets from one revision to another: which revision has how many pods, and which one is at home.
+"""How a model gets from one revision to another: which revision has how many replicas, and which one is at home.
+
+A replica is one pod, or a group of pods with one engine; here it is one thing, and called a pod.
 
 The home is the revision that traffic belongs to. Where the Service really points, there or at the standby, is `route.py`'s to decide; what
 is decided here is only whether traffic has to wait on the standby (`handoff`). One step from what is to what is next; every step is safe

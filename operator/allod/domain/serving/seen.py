@@ -59,6 +59,8 @@ class Companion:
     """Where its own Service points. None: it has none yet, or is on its own standby."""
     pods: tuple[Manifest, ...] = ()
     """Of that revision."""
+    grouped: bool = False
+    """Its replicas have several pods each, as the selector of its Service tells."""
 
 
 @dataclass(frozen=True, slots=True)

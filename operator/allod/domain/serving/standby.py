@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from allod.domain.names import MODEL, REVISION
 from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
+from allod.domain.serving.group import leads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Companion, Seen
 
@@ -26,6 +29,8 @@ class StandbySeen:
     """Its spec asks for no pods: it starts when it is needed."""
     problem: Finding | None
     """Why traffic could not go there now."""
+    grouped: bool = False
+    """Its replicas have several pods."""
 
     @property
     def hopeless(self) -> bool:
@@ -56,8 +61,13 @@ def routed(seen: Seen) -> str | None:
 
 def selected_revision(seen: Seen) -> str | None:
     """Of the pods that the stable Service selects now, whosever they are."""
+    return selector(seen).get(REVISION)
+
+
+def selector(seen: Seen) -> Mapping[str, str]:
+    """Of the stable Service as it is; empty while there is none."""
     found = service(seen)
-    return (found["spec"].get("selector") or {}).get(REVISION) if found else None
+    return (found["spec"].get("selector") or {}) if found else {}
 
 
 def find(seen: Seen) -> StandbySeen | None:
@@ -68,9 +78,9 @@ def find(seen: Seen) -> StandbySeen | None:
     if there is None:
         problem = f"there is no ModelDeployment {name} in namespace {seen.model.metadata.namespace}: create it, or correct standby"
         return StandbySeen(name, None, 0, cold=False, problem=Finding("StandbyNotFound", problem))
-    ready = sum(serves(seen, pod) for pod in there.pods)
+    ready = sum(serves(seen, pod) for pod in there.pods if leads(pod))
     problem_found = _misfit(seen, name, there) or _not_serving(name, there, ready)
-    return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found)
+    return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found, grouped=there.grouped)
 
 
 def _misfit(seen: Seen, name: str, there: Companion) -> Finding | None:

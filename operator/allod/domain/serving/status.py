@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain import conditions
 from allod.domain.conditions import timestamp
-from allod.domain.names import HTTP_PORT, MODEL, REVISION
+from allod.domain.names import HTTP_PORT, MODEL, RANK, REVISION
 from allod.domain.quantity import memory_field
 from allod.domain.serving import answers, wishes
 from allod.domain.serving import pod as pods
@@ -36,16 +36,23 @@ def status(outcome: Outcome, steps: Steps) -> Manifest:
         "standby": _standby(outcome),
         **_followed(outcome),
         "revisions": _revisions(outcome),
-        "replicas": len(active.pods) if active else 0,
+        "replicas": active.replicas if active else 0,
         "readyReplicas": ready,
         "ready": f"{ready}/{outcome.wanted}",
-        "selector": f"{MODEL}={meta.name},{REVISION}={home}" if home else None,
+        "selector": _selector(outcome),
         "gpus": _gpus(outcome),
         "fit": _fit(outcome),
         "history": [*reversed(steps), *(seen.status.get("history") or [])][:HISTORY],
         "conditions": conditions.stamped(answers.conditions(outcome), seen.status.get("conditions") or [], meta.generation, outcome.now),
     }
     return {name: value for name, value in whole.items() if value is not None and value not in ([], {})}
+
+
+def _selector(outcome: Outcome) -> str | None:
+    """Pods that answer requests: one for each replica, as an autoscaler counts them."""
+    active, home = outcome.active, outcome.step.home
+    leads = f",{RANK}=0" if active and active.revision.nodes > 1 else ""
+    return f"{MODEL}={outcome.seen.model.metadata.name},{REVISION}={home}{leads}" if home else None
 
 
 def _traffic(outcome: Outcome) -> dict[str, Any] | None:
@@ -103,7 +110,7 @@ def _revision(outcome: Outcome, facts: RevisionFacts) -> dict[str, Any]:
         "state": _state(outcome, facts),
         "reason": facts.finding.reason if facts.finding else None,
         "message": facts.finding.message if facts.finding else None,
-        "replicas": len(facts.pods),
+        "replicas": facts.replicas,
         "readyReplicas": facts.ready,
         **facts.trial.document(),
     }

@@ -13,6 +13,7 @@ from allod.domain.plan import Event
 from allod.domain.quantity import duration
 from allod.domain.serving import answers, wishes
 from allod.domain.serving.crossroads import RETURNED
+from allod.domain.serving.regroup import RESTARTED
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
 
@@ -27,14 +28,14 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NOTE = 1024
 """Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver"})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", RESTARTED})
 
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _failed(outcome), _moved(outcome), _good(outcome))
+    told = (_created(outcome), _failed(outcome), *_restarted(outcome), _moved(outcome), _good(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -72,6 +73,11 @@ def _failed(outcome: Outcome) -> dict[str, Any] | None:
     return {"action": "RevisionFailed", "from": name, "cause": desired.finding.message}
 
 
+def _restarted(outcome: Outcome) -> Steps:
+    """Groups that lost a rank. What tells of it is gone with their pods, so this is told when it is done."""
+    return [{"action": RESTARTED, "from": each.name, "cause": each.cause} for each in outcome.regroups]
+
+
 def _moved(outcome: Outcome) -> dict[str, Any] | None:
     """Traffic goes elsewhere: between revisions, to the standby, or back from it."""
     before, after = outcome.seen.status.get("traffic") or {}, outcome.step.home
@@ -79,7 +85,7 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
         return None
     if outcome.away:
         return None if before.get("target") == "Standby" else _left(outcome, before)
-    ready = f"{outcome.active.ready if outcome.active else 0} of {outcome.wanted} pods ready"
+    ready = f"{outcome.active.ready if outcome.active else 0} of {outcome.wanted} {outcome.unit}s ready"
     if before.get("target") == "Standby":
         action = "HandedBack" if before.get("reason") == "Handoff" else RETURNED
         return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)}
@@ -98,7 +104,7 @@ def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
     silent = outcome.silent_for
     since = f" for {duration(round(silent.total_seconds()))}" if silent is not None and silent.total_seconds() >= 1 else ""
     why = outcome.active.finding.message if outcome.active and outcome.active.finding else ""
-    cause = f"0 of {outcome.wanted} pods serve{since}" + (f": {why}" if why else "")
+    cause = f"0 of {outcome.wanted} {outcome.unit}s serve{since}" + (f": {why}" if why else "")
     return {"action": "FailedOver", "from": before["name"], "to": standby, "cause": cause}
 
 
@@ -124,6 +130,8 @@ def _note(step: dict[str, Any]) -> str:
     match step["action"]:
         case "TrafficMoved" | "RolledBack" | "FailedOver" | "HandedOff" | "HandedBack" | "Recovered":
             note = f"{step['from']} -> {step['to']}: {step['cause']}"
+        case "GroupRestarted":
+            note = f"all pods of {step['from']} are started anew: {step['cause']}"
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"
         case _:

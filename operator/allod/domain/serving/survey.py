@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import REVISION, child
-from allod.domain.serving import pod as pods
+from allod.domain.names import REVISION
+from allod.domain.serving import regroup, wishes
 from allod.domain.serving import standby as standbys
 from allod.domain.serving import trial as trials
-from allod.domain.serving import wishes
 from allod.domain.serving.evidence import finding as heard
-from allod.domain.serving.evidence import serves
+from allod.domain.serving.evidence import group_serves
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
+from allod.domain.serving.group import asked, groups, statefulsets
+from allod.domain.serving.lostrank import lost_rank, sentence
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
 from allod.domain.serving.revisionfacts import RevisionFacts
 from allod.domain.serving.slos import slo_finding
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.group import Group
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.standby import StandbySeen
     from allod.domain.serving.trial import Trial
@@ -108,13 +110,10 @@ def _judged(seen: Seen, found: Survey, known: Sequence[Revision], now: datetime)
             another_ready=elsewhere or any(cases[other].ready for other in others),
             way_back=name == found.home and any(_could_serve(cases[other], tried[other]) for other in others),
         )
-        pods_ = _pods(seen, name)
-        staying = _staying(pods_)
         facts[name] = RevisionFacts(
             revision,
-            asked=_asked(seen, name),
-            pods=staying,
-            leaving=len(pods_) - len(staying),
+            asked=asked(seen, revision),
+            groups=groups(seen, revision),
             ready=cases[name].ready,
             trial=tried[name],
             finding=failed or cases[name].finding,
@@ -129,44 +128,45 @@ def _could_serve(case: Case, tried: Trial) -> bool:
 
 
 def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revision], now: datetime) -> Case:
-    name, staying, asked = revision.hash, _staying(_pods(seen, revision.hash)), _asked(seen, revision.hash) or 0
+    name, replicas, asked_for = revision.hash, groups(seen, revision), asked(seen, revision) or 0
     again = wishes.tries_again(seen, name, found.desired.hash)
     before = written(seen, name)
     given_up = _given_up_before(before)
     before = {} if given_up and again else before  # another try is a new trial
     proven = bool(before.get("readySince") or before.get("goodSince"))
-    events = tuple(event for event in seen.events if _about(event) == child(seen.model.metadata.name, name))
     return Case(
         now=now,
         before=before,
-        asked=asked,
-        ready=sum(serves(seen, pod) for pod in staying),
-        whole=asked >= wanted_pods(seen),
-        finding=first_finding(RevisionSeen(now, asked, staying, proven, events, revision.snapshot))
-        or heard(seen, staying)
-        or slo_finding(seen.model.spec.health.slos, seen.windows.get(name, {})),
+        asked=asked_for,
+        ready=sum(group_serves(seen, group) for group in replicas),
+        whole=asked_for >= wanted_pods(seen),
+        finding=_finding(seen, revision, replicas, proven=proven, now=now),
         home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
-        alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
+        alone=not seen.status.get("revisions") and not any(statefulsets(seen, other) for other in known if other != revision),
         given_up=None if again else given_up,
     )
 
 
-def _asked(seen: Seen, revision: str) -> int | None:
-    statefulset = _statefulset(seen, revision)
-    return statefulset["spec"].get("replicas", 1) if statefulset else None
-
-
-def _staying(found: Sequence[Manifest]) -> tuple[Manifest, ...]:
-    return tuple(pod for pod in found if not pods.is_leaving(pod))
-
-
-def _statefulset(seen: Seen, revision: str) -> Manifest | None:
-    name = child(seen.model.metadata.name, revision)
-    return next((found for found in seen.children if found["kind"] == "StatefulSet" and found["metadata"]["name"] == name), None)
-
-
-def _pods(seen: Seen, revision: str) -> list[Manifest]:
-    return sorted((pod for pod in seen.pods if pod["metadata"].get("labels", {}).get(REVISION) == revision), key=pods.name)
+def _finding(seen: Seen, revision: Revision, replicas: Sequence[Group], *, proven: bool, now: datetime) -> Finding | None:
+    """What is wrong with its pods: by what Kubernetes says, by what was heard, by what was counted."""
+    staying = tuple(pod for group in replicas for pod in group.pods)
+    names = {each["metadata"]["name"] for each in statefulsets(seen, revision)}
+    failing = {group.name: regroup.lately(seen, group.name, now) for group in replicas if group.size > 1 and not group_serves(seen, group)}
+    pods_seen = RevisionSeen(
+        now,
+        (asked(seen, revision) or 0) * revision.nodes,
+        staying,
+        proven,
+        tuple(event for event in seen.events if _about(event) in names),
+        revision.snapshot,
+        {name: causes for name, causes in failing.items() if causes},
+    )
+    return (
+        first_finding(pods_seen)
+        or next((Finding("RankLost", sentence(group, lost)) for group in replicas if (lost := lost_rank(group))), None)
+        or heard(seen, staying)
+        or slo_finding(seen.model.spec.health.slos, seen.windows.get(revision.hash, {}))
+    )
 
 
 def _home_since(seen: Seen, revision: str, now: datetime) -> datetime:
@@ -186,8 +186,8 @@ def _home(seen: Seen, known: Sequence[Revision], *, on_standby: bool) -> str | N
     service = standbys.service(seen)
     points_at = [] if on_standby or not service else [(service["spec"].get("selector") or {}).get(REVISION)]
     names = [revision.hash for revision in known]
-    serving = [name for name in names if any(serves(seen, pod) for pod in _pods(seen, name))][::-1]
-    running = [name for name in names if _statefulset(seen, name)] if on_standby else []
+    serving = [each.hash for each in known if any(group_serves(seen, group) for group in groups(seen, each))][::-1]
+    running = [each.hash for each in known if statefulsets(seen, each)] if on_standby else []
     return next((name for name in [*points_at, seen.status.get("activeRevision"), *serving, *running] if name in names), None)
 
 

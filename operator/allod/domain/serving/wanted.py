@@ -1,4 +1,4 @@
-"""How many pods a model is to have: what its spec says, and one for others whose standby it is, while they need it."""
+"""How many replicas a model is to have: what its spec says, and one for others whose standby it is, while they need it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def wanted(seen: Seen) -> int:
-    """Pods that serve. A cold standby has one for as long as somebody needs it."""
+    """Replicas that serve. A cold standby has one for as long as somebody needs it."""
     return max(seen.model.spec.replicas, 1 if needed_by(seen) else 0)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import MODEL, REVISION
+from allod.domain.names import GROUP, MODEL, RANK, REVISION
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ API = "monitoring.coreos.com/v1/PodMonitor"
 
 
 def pod_monitor(model: ModelDeployment) -> Manifest:
-    """The engine of every pod, with model and revision as labels allod_dev_model and allod_dev_revision."""
+    """The engine of every pod that has a page, with model and revision as labels allod_dev_model and allod_dev_revision."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
@@ -23,6 +24,14 @@ def pod_monitor(model: ModelDeployment) -> Manifest:
         "spec": {
             "selector": {"matchLabels": {MODEL: model.metadata.name}},
             "podTargetLabels": [MODEL, REVISION],
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
+            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "15s"} | _leaders(model)],
         },
     }
+
+
+def _leaders(model: ModelDeployment) -> dict[str, Any]:
+    """Of the pods of one engine the first has its figures; the others have no page of them."""
+    if model.spec.nodes == 1:
+        return {}
+    labels = [f"__meta_kubernetes_pod_label_{re.sub('[^A-Za-z0-9]', '_', name)}" for name in (GROUP, RANK)]
+    return {"relabelings": [{"action": "drop", "sourceLabels": labels, "separator": ";", "regex": "[0-9]+;[1-9][0-9]*"}]}

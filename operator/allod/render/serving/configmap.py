@@ -1,4 +1,4 @@
-"""The watchdog for the pods of one revision."""
+"""The programs of ours in the pods of one revision."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 
-def watchdog_configmap(model: ModelDeployment, revision: str) -> Manifest:
-    """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then."""
+def watchdog_configmap(model: ModelDeployment, revision: str, *, nodes: int = 1) -> Manifest:
+    """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then. Ranks have a program of their own."""
+    ranks = {"rank.py": _program("rank")} if nodes > 1 else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(model, child(model.metadata.name, revision), revision),
         "immutable": True,
-        "data": {"watchdog.py": _watchdog()},
+        "data": {"watchdog.py": _program("watchdog")} | ranks,
     }
 
 
 @cache
-def _watchdog() -> str:
-    return files("allod.render.serving").joinpath("watchdog.txt").read_text("utf-8")
+def _program(name: str) -> str:
+    return files("allod.render.serving").joinpath(f"{name}.txt").read_text("utf-8")

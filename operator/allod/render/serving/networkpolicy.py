@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import HTTP_PORT, MODEL
+from allod.domain.names import GROUP, HTTP_PORT, MODEL, REVISION, group
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -19,9 +19,12 @@ NAMESPACE = "kubernetes.io/metadata.name"
 def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
     """Clients and the operator reach the HTTP port, pods of the model each other; out goes DNS, and HTTPS where the engine downloads.
 
+    Where a replica has several pods, those of one group reach each other by a policy of the group's, and no other pods of the model do.
+
     Prometheus is a client: it belongs into networkPolicy.allowFrom. Probes need no rule, they come from the pod's own node.
     """
     mine = {"podSelector": {"matchLabels": {MODEL: model.metadata.name}}}
+    each_other = model.spec.nodes == 1
     operator = {"namespaceSelector": {"matchLabels": {NAMESPACE: defaults.operator_namespace}}}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -32,14 +35,26 @@ def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {"from": [*_clients(model), operator], "ports": [{"port": HTTP_PORT, "protocol": "TCP"}]},
-                {"from": [mine]},
+                *([{"from": [mine]}] if each_other else []),
             ],
             "egress": [
-                {"to": [mine]},
+                *([{"to": [mine]}] if each_other else []),
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
                 *_downloads(model),
             ],
         },
+    }
+
+
+def group_policy(model: ModelDeployment, revision: str, number: int) -> Manifest:
+    """The pods of one engine reach each other on every port: each rank listens on some 13 at random, for rendezvous and tensors."""
+    name = group(model.metadata.name, revision, number)
+    ours = {"podSelector": {"matchLabels": {MODEL: model.metadata.name, REVISION: revision, GROUP: str(number)}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(model, name, revision, {GROUP: str(number)}),
+        "spec": {**ours, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [ours]}], "egress": [{"to": [ours]}]},
     }
 
 

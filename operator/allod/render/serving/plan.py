@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from allod.domain.manifest import Manifest, Ref, ref
-from allod.domain.names import FIELD_MANAGER, MANAGED_BY
-from allod.domain.plan import Plan
+from allod.domain.names import FIELD_MANAGER, MANAGED_BY, child
+from allod.domain.plan import Ending, Plan
 from allod.render.metadata import finished
 from allod.render.monitoring import podmonitor, prometheusrule
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
-from allod.render.serving.networkpolicy import network_policy, standby_policy
+from allod.render.serving.networkpolicy import group_policy, network_policy, standby_policy
 from allod.render.serving.services import peers_service, revision_service, stable_service
-from allod.render.serving.statefulset import scaled, statefulset
+from allod.render.serving.statefulset import grouped, scaled, statefulset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +34,9 @@ def plan(seen: Seen, decision: Decision) -> Plan:
     objects = tuple(finished(seen.model, manifest) for manifest in _objects(seen, decision))
     return Plan(
         objects=objects,
-        delete=_obsolete(seen, objects),
+        delete=_obsolete(seen, decision, objects),
         fence=decision.fence,
+        regroup=tuple(Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
@@ -52,7 +53,8 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
         yield standby_policy(model, standby, seen.defaults)
     for revision in decision.revisions:
         yield from _revision(seen, decision, revision)
-    yield stable_service(model, decision.home, decision.away)
+    spans = any(revision.hash == decision.home and revision.nodes > 1 for revision in decision.revisions)
+    yield stable_service(model, decision.home, decision.away, grouped=spans)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
@@ -72,12 +74,23 @@ def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Ma
     yield controller_revision(seen.model, revision, kept)
     if revision.hash not in decision.allocation:
         return
-    configmap = watchdog_configmap(seen.model, revision.hash)
+    configmap = watchdog_configmap(seen.model, revision.hash, nodes=revision.nodes)
     if _needs_watchdog(kept) and ref(configmap) not in _there(seen):
         yield configmap
     yield peers_service(seen.model, revision.hash)
-    yield revision_service(seen.model, revision.hash)
-    yield scaled(kept, decision.allocation[revision.hash])
+    yield revision_service(seen.model, revision.hash, grouped=revision.nodes > 1)
+    yield from _pods(seen, decision, revision, kept)
+
+
+def _pods(seen: Seen, decision: Decision, revision: Revision, kept: Manifest) -> Iterator[Manifest]:
+    """One StatefulSet of as many pods as replicas, or one for each replica: the lowest numbers stay."""
+    replicas = decision.allocation[revision.hash]
+    if revision.nodes == 1:
+        yield scaled(kept, replicas)
+        return
+    for number in range(replicas):
+        yield group_policy(seen.model, revision.hash, number)
+        yield grouped(kept, number)
 
 
 def _needs_watchdog(kept: Manifest) -> bool:
@@ -86,13 +99,20 @@ def _needs_watchdog(kept: Manifest) -> bool:
     return any(volume.get("configMap", {}).get("name") == kept["metadata"]["name"] for volume in volumes)
 
 
-def _obsolete(seen: Seen, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:
+def _obsolete(seen: Seen, decision: Decision, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:
     """Children of ours that nothing wants any more. What a person made and we merely own by reference is not ours to delete."""
     wanted = {ref(manifest) for manifest in objects}
-    unsent = {Ref("v1", "ConfigMap", kept.namespace, kept.name) for kept in wanted if kept.kind == "StatefulSet"}
-    ours = [child for child in seen.children if child["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
-    gone = {ref(child) for child in ours} - wanted - unsent
+    meta = seen.model.metadata
+    unsent = {Ref("v1", "ConfigMap", meta.namespace, child(meta.name, revision)) for revision in decision.allocation}
+    ours = [each for each in seen.children if each["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
+    gone = {ref(each) for each in ours} - wanted - unsent - _policies_in_use(ours)
     return tuple(sorted(gone, key=_order))
+
+
+def _policies_in_use(ours: list[Manifest]) -> set[Ref]:
+    """Ranks that answer their last requests still need each other: a StatefulSet is there until its pods have gone."""
+    groups = {each["metadata"]["name"] for each in ours if each["kind"] == "StatefulSet"}
+    return {ref(each) for each in ours if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] in groups}
 
 
 def _there(seen: Seen) -> set[Ref]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import HTTP_PORT, MANAGED_BY, MODEL, REVISION, TRAFFIC, child
 from allod.domain.serving.images import engine_image
-from allod.domain.serving.pod import ENGINE
+from allod.domain.serving.pod import ENGINE, GATHER
 from allod.render.merge import merge
 from allod.render.serving import llamacpp, vllm
 from allod.render.serving.inspect import inspect
@@ -42,8 +42,8 @@ def _pod(model: ModelDeployment, revision: str, defaults: Defaults) -> dict[str,
     vllms = spec.engine.type == "vLLM"
     own = vllm.volumes(model, child(model.metadata.name, revision)) if vllms else llamacpp.volumes(spec)
     whole = {
-        "initContainers": inspect(spec, found, defaults.inspect_image),
-        "containers": [_engine(model, found, defaults)],
+        "initContainers": [*inspect(spec, found, defaults.inspect_image), *_gather(model, revision, defaults)],
+        "containers": [_engine(model, revision, found, defaults)],
         "volumes": [*found.volumes, *own],
         "terminationGracePeriodSeconds": vllm.grace_seconds(spec) if vllms else llamacpp.grace_seconds(spec),
         "securityContext": POD,
@@ -59,14 +59,36 @@ def _pod(model: ModelDeployment, revision: str, defaults: Defaults) -> dict[str,
     return {name: value for name, value in whole.items() if value is not None and value not in ([], {})}
 
 
-def _engine(model: ModelDeployment, found: Source, defaults: Defaults) -> dict[str, Any]:
+def _gather(model: ModelDeployment, revision: str, defaults: Defaults) -> list[dict[str, Any]]:
+    """Of a group that found only a part of its GPUs no pod starts its engine: it would wait for the others until a time-out ends it."""
+    if model.spec.nodes == 1:
+        return []
+    return [
+        {
+            "name": GATHER,
+            "image": engine_image(model.spec, defaults),
+            **_pull(model.spec),
+            "command": ["python3", vllm.RANK_PROGRAM, "gather"],
+            "env": vllm.rank_env(model, revision),
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+            "securityContext": CONTAINER,
+            "volumeMounts": [mount for mount in vllm.mounts() if mount["mountPath"] == vllm.WATCHDOG],
+        }
+    ]
+
+
+def _pull(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    return {"imagePullPolicy": spec.engine.image_pull_policy} if spec.engine.image_pull_policy else {}
+
+
+def _engine(model: ModelDeployment, revision: str, found: Source, defaults: Defaults) -> dict[str, Any]:
     spec = model.spec
     own: dict[str, Any]
     if spec.engine.type == "vLLM":
         own = {
-            "command": vllm.command(),
+            "command": vllm.command(spec),
             "args": vllm.args(model, found),
-            "env": vllm.env(model),
+            "env": vllm.env(model, revision),
             **vllm.health(spec),
             "lifecycle": vllm.lifecycle(),
             "volumeMounts": [*found.mounts, *vllm.mounts()],
@@ -79,11 +101,10 @@ def _engine(model: ModelDeployment, found: Source, defaults: Defaults) -> dict[s
             "lifecycle": llamacpp.lifecycle(spec),
             "volumeMounts": [*found.mounts, *llamacpp.mounts(spec)],
         }
-    pull = {"imagePullPolicy": spec.engine.image_pull_policy} if spec.engine.image_pull_policy else {}
     return {
         "name": ENGINE,
         "image": engine_image(spec, defaults),
-        **pull,
+        **_pull(spec),
         **own,
         "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
         "resources": _resources(spec),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from allod.domain.names import HTTP_PORT, MODEL, REVISION, TRAFFIC, child, peers
+from allod.domain.names import HTTP_PORT, MODEL, RANK, REVISION, TRAFFIC, child, peers
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 PORTS = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}]
 
 
-def stable_service(model: ModelDeployment, home: str, away: Away | None = None) -> Manifest:
-    """What clients use. Its selector is the traffic switch: one write moves all of it, to another revision or to the standby's pods."""
-    service = _service(model, model.metadata.name, home, None)
+def stable_service(model: ModelDeployment, home: str, away: Away | None = None, *, grouped: bool = False) -> Manifest:
+    """What clients use. Its selector is the traffic switch: one write moves all of it, to another revision or to the standby's pods.
+
+    `grouped`: replicas of the home have several pods. Of these the first alone answers, and Kubernetes' own label tells which it is.
+    """
+    service = _service(model, model.metadata.name, home, None, grouped=away.grouped if away else grouped)
     if away:
         service["spec"]["selector"] |= {MODEL: away.model, REVISION: away.revision}
     return service
 
 
-def revision_service(model: ModelDeployment, revision: str) -> Manifest:
+def revision_service(model: ModelDeployment, revision: str, *, grouped: bool = False) -> Manifest:
     """The ready pods of one revision. Its selector never changes, so that route weights may name it."""
-    return _service(model, child(model.metadata.name, revision), revision, revision)
+    return _service(model, child(model.metadata.name, revision), revision, revision, grouped=grouped)
 
 
 def peers_service(model: ModelDeployment, revision: str) -> Manifest:
@@ -43,13 +46,13 @@ def peers_service(model: ModelDeployment, revision: str) -> Manifest:
     }
 
 
-def _service(model: ModelDeployment, name: str, target: str, revision: str | None) -> Manifest:
+def _service(model: ModelDeployment, name: str, target: str, revision: str | None, *, grouped: bool) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata(model, name, revision),
         "spec": {
-            "selector": {MODEL: model.metadata.name, REVISION: target, TRAFFIC: "on"},
+            "selector": {MODEL: model.metadata.name, REVISION: target, TRAFFIC: "on"} | ({RANK: "0"} if grouped else {}),
             "ports": PORTS,
         },
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import HTTP_PORT
+from allod.domain.names import GROUP, HTTP_PORT, RANK, group, peers
 from allod.domain.serving.demand import cpu_kv_memory, pod_ranks, sets_kv_memory
 from allod.render.serving import probes
 from allod.render.serving.environment import with_users
@@ -23,13 +23,16 @@ SWITCH_SECONDS = 5
 """Between the order to end and SIGTERM: kube-proxy needs up to 1.1 s to send new requests elsewhere, a gateway longer."""
 TEARDOWN_SECONDS = 15
 """After the last request vLLM takes 5 to 12 s to end its workers."""
+RANK_PROGRAM = f"{WATCHDOG}/rank.py"
+MASTER_PORT = 29501
+"""Where the ranks of several pods meet: vLLM's own default. Beside it each listens on some 13 ports at random (measured)."""
 QUIET = "/health,/metrics,/ping,/allod/ready,/allod/live,/allod/heartbeat"
 """Asked every second or so: their lines would bury every other one of the log."""
 
 
-def command() -> list[str]:
-    """VLLM itself is the first process: it passes signals on, and its orphans end with it."""
-    return ["vllm", "serve"]
+def command(spec: ModelDeploymentSpec) -> list[str]:
+    """VLLM itself is the first process: it passes signals on, and its orphans end with it. Of several pods the first becomes it."""
+    return [*(["python3", RANK_PROGRAM] if spec.nodes > 1 else []), "vllm", "serve"]
 
 
 def args(model: ModelDeployment, source: Source) -> list[str]:
@@ -59,10 +62,23 @@ def args(model: ModelDeployment, source: Source) -> list[str]:
         source.location,
         *names,
         *ours,
+        *(_across(spec.nodes) if spec.nodes > 1 else []),
         "--disable-fastapi-docs",
         *(_flag(*pair) for pair in sorted(engine.args.items())),
         *engine.extra_args,
     ]
+
+
+def _across(nodes: int) -> list[str]:
+    """One engine over several pods, without Ray. Kubernetes fills in the variables; all but the first pod get --headless by rank.py."""
+    flags = {
+        "distributed-executor-backend": "mp",
+        "nnodes": nodes,
+        "node-rank": "$(ALLOD_RANK)",
+        "master-addr": "$(ALLOD_LEADER)",
+        "master-port": MASTER_PORT,
+    }
+    return [f"--{flag}={value}" for flag, value in flags.items()]
 
 
 def _flag(name: str, value: str) -> str:
@@ -75,7 +91,7 @@ def _flag(name: str, value: str) -> str:
             return f"--{name}={value}"
 
 
-def env(model: ModelDeployment) -> list[dict[str, Any]]:
+def env(model: ModelDeployment, revision: str) -> list[dict[str, Any]]:
     """Variables that the operator sets, then the user's."""
     spec = model.spec
     hang = spec.health.hang_timeout.seconds
@@ -104,9 +120,28 @@ def env(model: ModelDeployment) -> list[dict[str, Any]]:
     if not spec.resources.gpu:
         plain |= _cpu_threads(spec)
     listed: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items()]
+    if spec.nodes > 1:
+        listed += [*rank_env(model, revision), {"name": "VLLM_HOST_IP", "valueFrom": _field("status.podIP")}]
     if token := spec.model.secret_ref:
         listed.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": token.name, "key": token.key}}})
     return with_users(listed, spec)
+
+
+def rank_env(model: ModelDeployment, revision: str) -> list[dict[str, Any]]:
+    """What rank.py goes by. Each may name those before it."""
+    name, spec = model.metadata.name, model.spec
+    leader = f"{group(name, revision, 0)[:-1]}$(ALLOD_GROUP)-0.{peers(name, revision)}"
+    return [
+        {"name": "ALLOD_GROUP", "valueFrom": _field(f"metadata.labels['{GROUP}']")},
+        {"name": "ALLOD_RANK", "valueFrom": _field(f"metadata.labels['{RANK}']")},
+        {"name": "ALLOD_NODES", "value": str(spec.nodes)},
+        {"name": "ALLOD_LEADER", "value": leader},
+        {"name": "ALLOD_DRAIN_SECONDS", "value": f"{spec.health.drain_timeout.seconds:g}"},
+    ]
+
+
+def _field(path: str) -> dict[str, Any]:
+    return {"fieldRef": {"fieldPath": path}}
 
 
 def _cpu_threads(spec: ModelDeploymentSpec) -> dict[str, str]:
