@@ -18,15 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["_busybox", "box", "release", "space"]
 
 NODE = "node1"
-"""The one node that gets vLLM's image: an import takes half a minute and 4 GB of disk."""
+"""The one node that gets vLLM's image where one is enough: an import takes half a minute and 4 GB of disk."""
 
 
 @pytest.fixture(scope="session")
 def vllm_node(box: Box, release: Release) -> str:  # noqa: ARG001  the operator must be there before the test begins
     """The name of a node on which real vLLM can run: its image is there, and a model for file:// addresses."""
+    return prepared(box, NODE)
+
+
+@pytest.fixture(scope="session")
+def vllm_nodes(box: Box, vllm_node: str) -> tuple[str, ...]:
+    """The names of all nodes, each like that one."""
+    return (vllm_node, *(prepared(box, node.name) for node in box.nodes if node.name != vllm_node))
+
+
+def prepared(box: Box, name: str) -> str:
     vllm.IMAGE.build(Progress())
     model.SAFETENSORS_FOLDER.build(Progress())
-    node = box.node(NODE)
+    node = box.node(name)
     node.load(vllm.IMAGE.path)
     node.space.run("mkdir", "-p", FOLDER)
     node.space.run("cp", "-rL", f"{model.SAFETENSORS_FOLDER.path}/.", FOLDER)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from allod.api.modeldeployment import ModelDeployment
 from allod.domain.conditions import timestamp
 from allod.domain.manifest import Manifest, Ref, ref
-from allod.domain.names import GROUP, MODEL, RANK, REVISION
+from allod.domain.names import MODEL, RANK, REPLICA_GROUP, REVISION
 from allod.domain.serving import pod as pods
 from allod.domain.serving.beat import Beat
 from allod.domain.serving.decide import decide
@@ -217,7 +217,7 @@ class World:
             free -= needs
             pod["spec"]["nodeName"] = "n1"
             pod["status"] = self._since(self.engine(letter), pod.get("status") or {})
-            if GROUP in pod["metadata"]["labels"]:
+            if REPLICA_GROUP in pod["metadata"]["labels"]:
                 self._ranked(pod)
 
     def rank_ends(self, name: str) -> None:
@@ -277,7 +277,7 @@ class World:
 
     def _ranks(self, name: str, labels: Mapping[str, str]) -> list[str]:
         """Names of all pods of a replica, by that of its first."""
-        if GROUP not in labels:
+        if REPLICA_GROUP not in labels:
             return [name]
         statefulset = self.children.get(Ref("apps/v1", "StatefulSet", "ai", name.rpartition("-")[0]))
         return _pod_names(statefulset) if statefulset else [name]
@@ -318,7 +318,7 @@ class World:
         for statefulset in self._kind("StatefulSet"):
             labels = statefulset["metadata"]["labels"]
             letter = self.letter(labels[REVISION])
-            found[letter] = found.get(letter, 0) + (1 if GROUP in labels else statefulset["spec"]["replicas"])
+            found[letter] = found.get(letter, 0) + (1 if REPLICA_GROUP in labels else statefulset["spec"]["replicas"])
         return found
 
     def _told(self, before: dict[str, int | str]) -> list[str]:

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from allod.domain.names import GROUP, REVISION
+from allod.domain.names import REPLICA_GROUP, REVISION
 from allod.domain.serving.decide import decide
 from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan
@@ -134,11 +134,11 @@ class Rollouts(RuleBasedStateMachine):
     def a_replica_gets_other_pods(self, nodes: int) -> None:
         self.world.edit(nodes=nodes, parallelism={"tensor": nodes})
 
-    @precondition(lambda self: any(GROUP in pod["metadata"]["labels"] and "status" in pod for pod in self.world.pods.values()))
+    @precondition(lambda self: any(REPLICA_GROUP in pod["metadata"]["labels"] and "status" in pod for pod in self.world.pods.values()))
     @rule(pick=st.integers(0, 20), after=st.sampled_from([15, 60]))
     def a_rank_ends(self, pick: int, after: int) -> None:
         self.world.now += timedelta(seconds=after)
-        ranks = sorted(name for name, pod in self.world.pods.items() if GROUP in pod["metadata"]["labels"] and "status" in pod)
+        ranks = sorted(name for name, pod in self.world.pods.items() if REPLICA_GROUP in pod["metadata"]["labels"] and "status" in pod)
         self.world.rank_ends(ranks[pick % len(ranks)])
 
     @rule(node_dies=st.booleans())

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from allod.contracts.inspection import inspection
-from allod.domain.names import GROUP
+from allod.domain.names import REPLICA_GROUP
 from allod.domain.quantity import count, duration
 from allod.domain.serving import pod as pods
 from allod.domain.serving.download import not_downloaded
@@ -240,10 +240,10 @@ def _unplaced(seen: RevisionSeen) -> Iterator[tuple[Manifest, str]]:
 
 def _waiting(seen: RevisionSeen, pod: Manifest) -> str:
     """How many pods of its group have their GPUs already, and hold them for nothing."""
-    group = (pod["metadata"].get("labels") or {}).get(GROUP)
+    group = (pod["metadata"].get("labels") or {}).get(REPLICA_GROUP)
     if group is None:
         return ""
-    mine = [other for other in seen.pods if other["metadata"]["labels"].get(GROUP) == group]
+    mine = [other for other in seen.pods if other["metadata"]["labels"].get(REPLICA_GROUP) == group]
     return f" ({sum(pods.is_placed(other) for other in mine)} of the {count(len(mine), 'pod')} of its group have theirs and wait)"
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from allod.domain.names import GROUP, RANK, REVISION, child
+from allod.domain.names import RANK, REPLICA_GROUP, REVISION, child
 from allod.domain.serving import pod as pods
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Group:
 def leads(pod: Manifest) -> bool:
     """Whether a pod answers requests: the only one of its replica, or the first of several."""
     labels = pod["metadata"].get("labels") or {}
-    return GROUP not in labels or labels.get(RANK) == "0"
+    return REPLICA_GROUP not in labels or labels.get(RANK) == "0"
 
 
 def groups(seen: Seen, revision: Revision) -> tuple[Group, ...]:
@@ -79,5 +79,5 @@ def _group(name: str, size: int, found: Sequence[Manifest]) -> Group:
 
 
 def _number(pod: Manifest) -> int:
-    label = (pod["metadata"].get("labels") or {}).get(GROUP, "")
+    label = (pod["metadata"].get("labels") or {}).get(REPLICA_GROUP, "")
     return int(label) if label.isdigit() else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import GROUP, MODEL, RANK, REVISION
+from allod.domain.names import MODEL, RANK, REPLICA_GROUP, REVISION
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -33,5 +33,5 @@ def _leaders(model: ModelDeployment) -> dict[str, Any]:
     """Of the pods of one engine the first has its figures; the others have no page of them."""
     if model.spec.nodes == 1:
         return {}
-    labels = [f"__meta_kubernetes_pod_label_{re.sub('[^A-Za-z0-9]', '_', name)}" for name in (GROUP, RANK)]
+    labels = [f"__meta_kubernetes_pod_label_{re.sub('[^A-Za-z0-9]', '_', name)}" for name in (REPLICA_GROUP, RANK)]
     return {"relabelings": [{"action": "drop", "sourceLabels": labels, "separator": ";", "regex": "[0-9]+;[1-9][0-9]*"}]}

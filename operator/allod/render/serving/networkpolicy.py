@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import GROUP, HTTP_PORT, MODEL, REVISION, group
+from allod.domain.names import HTTP_PORT, MODEL, REPLICA_GROUP, REVISION, group
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
 def group_policy(model: ModelDeployment, revision: str, number: int) -> Manifest:
     """The pods of one engine reach each other on every port: each rank listens on some 13 at random, for rendezvous and tensors."""
     name = group(model.metadata.name, revision, number)
-    ours = {"podSelector": {"matchLabels": {MODEL: model.metadata.name, REVISION: revision, GROUP: str(number)}}}
+    ours = {"podSelector": {"matchLabels": {MODEL: model.metadata.name, REVISION: revision, REPLICA_GROUP: str(number)}}}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": metadata(model, name, revision, {GROUP: str(number)}),
+        "metadata": metadata(model, name, revision, {REPLICA_GROUP: str(number)}),
         "spec": {**ours, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [ours]}], "egress": [{"to": [ours]}]},
     }
 

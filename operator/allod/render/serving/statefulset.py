@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from allod.domain.names import GROUP, MODEL, REVISION, child, peers
+from allod.domain.names import MODEL, REPLICA_GROUP, REVISION, child, peers
 from allod.render.metadata import metadata
 from allod.render.serving.pods import pod_template
 
@@ -39,7 +39,7 @@ def scaled(kept: Manifest, replicas: int) -> Manifest:
 
 def grouped(kept: Manifest, number: int) -> Manifest:
     """The pods of one replica, of several: a rank is known by its pod's index, its group by this label."""
-    meta, spec, label = kept["metadata"], kept["spec"], {GROUP: str(number)}
+    meta, spec, label = kept["metadata"], kept["spec"], {REPLICA_GROUP: str(number)}
     template = spec["template"]
     pods = template | {"metadata": template["metadata"] | {"labels": template["metadata"]["labels"] | label}}
     selector = {"matchLabels": spec["selector"]["matchLabels"] | label}

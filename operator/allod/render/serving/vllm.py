@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import GROUP, HTTP_PORT, RANK, group, peers
+from allod.domain.names import HTTP_PORT, RANK, REPLICA_GROUP, group, peers
 from allod.domain.serving.demand import cpu_kv_memory, pod_ranks, sets_kv_memory
 from allod.render.serving import probes
 from allod.render.serving.environment import with_users
@@ -132,7 +132,7 @@ def rank_env(model: ModelDeployment, revision: str) -> list[dict[str, Any]]:
     name, spec = model.metadata.name, model.spec
     leader = f"{group(name, revision, 0)[:-1]}$(ALLOD_GROUP)-0.{peers(name, revision)}"
     return [
-        {"name": "ALLOD_GROUP", "valueFrom": _field(f"metadata.labels['{GROUP}']")},
+        {"name": "ALLOD_GROUP", "valueFrom": _field(f"metadata.labels['{REPLICA_GROUP}']")},
         {"name": "ALLOD_RANK", "valueFrom": _field(f"metadata.labels['{RANK}']")},
         {"name": "ALLOD_NODES", "value": str(spec.nodes)},
         {"name": "ALLOD_LEADER", "value": leader},
