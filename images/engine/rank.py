@@ -87,9 +87,9 @@ class Rank:
         self._leader, self._port = leader, port
         self._address = ""
         """Where the leader answered last: its name may be gone before it is, when both are on their way out."""
+        self._ending = threading.Event()
         self._early = not self._asks("/allod/ready")
         """Whether the leader was not ready at some time of this rank's life: then it waits for this very rank."""
-        self._ending = threading.Event()
 
     def run(self, command: Sequence[str], drain: float, host: str = "") -> int:
         """Run the engine until it ends. Returns its exit code as a shell would."""
@@ -139,7 +139,8 @@ class Rank:
             self._address = connection.sock.getpeername()[0]
             return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
-            self._address = "" if not self._ending.is_set() else self._address
+            if not self._ending.is_set():
+                self._address = ""
             return False
         finally:
             connection.close()

@@ -47,7 +47,9 @@ def test_an_engine_over_three_pods_answers_and_comes_back_when_one_rank_is_kille
     waiting.until("every rank is as ready as the first", lambda: all(_ready(pod) for pod in model.pods()), seconds=30)
 
     address, asker = before["0"]["status"]["podIP"], client(space)
-    assert "closed" in space.inside(asker, f"nc -z -w 2 {address} 29501 && echo open || echo closed"), "ranks are among themselves"
+    assert _connects(space, before["1"]["metadata"]["name"], address), "ranks reach each other where they meet"
+    said = space.inside(asker, f"wget -T 5 -O - http://{address}:29501/ 2>&1 || true")
+    assert "can't connect" in said or "timed out" in said, f"nobody else reaches them there: {said}"
     assert "404" in space.inside(asker, f"wget -T 5 -O - http://{before['1']['status']['podIP']}:8000/v1/models 2>&1 || true")
 
     begun = time.monotonic()
@@ -75,6 +77,11 @@ def test_a_group_that_finds_only_a_part_of_its_gpus_says_so_and_starts_no_engine
     waiting.until("two pods wait for the third", lambda: _gathering(model) == 2, seconds=60)
     time.sleep(5)
     assert _gathering(model) == 2, "no engine starts"
+
+
+def _connects(space: Space, pod: str, address: str) -> bool:
+    program = f"import socket; socket.create_connection(('{address}', 29501), 5); print('connected')"
+    return "connected" in space.kubectl("exec", pod, "-c", "engine", "--", "python3", "-c", program)
 
 
 def _ready(pod: dict[str, Any]) -> bool:

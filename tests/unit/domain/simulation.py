@@ -222,8 +222,10 @@ class World:
 
     def rank_ends(self, name: str) -> None:
         """The engine in this pod ends, and its kubelet starts it again."""
-        self.pods[name]["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
-        self._ranked(self.pods[name])
+        pod = self.pods[name]
+        pod["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
+        pod["status"] = {key: value for key, value in pod["status"].items() if key != "containerStatuses"}
+        self._ranked(pod)
 
     def _ranked(self, pod: Manifest) -> None:
         """What a kubelet says of the lives of a rank's engine; one that came back is ready no more, for it meets nobody."""
