@@ -63,9 +63,14 @@ def _pod(statefulset: Manifest, name: str) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {**template["metadata"], "name": name, "namespace": meta["namespace"], "ownerReferences": [owner]},
+        "metadata": {**_labelled(template["metadata"], name), "name": name, "namespace": meta["namespace"], "ownerReferences": [owner]},
         "spec": {**template["spec"], "nodeName": "node-1"},
     }
+
+
+def _labelled(meta: Manifest, name: str) -> Manifest:
+    """With the controller's own label: the number of the pod."""
+    return meta | {"labels": meta["labels"] | {"apps.kubernetes.io/pod-index": name.rpartition("-")[2]}}
 
 
 def _status(fate: Fate, number: int) -> Manifest:

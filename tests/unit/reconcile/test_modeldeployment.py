@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -296,3 +297,27 @@ async def test_what_the_api_server_writes_in_its_own_way_is_sent_once(drive: Dri
     monkeypatch.setattr(drive.cluster, "apply", counting)
     await drive.reconcile()
     assert asked == []
+
+
+async def test_a_group_that_lost_a_rank_is_ended_gently_enough_that_its_gpus_are_free_before_they_are_asked_for(drive: Drive) -> None:
+    groups = {"engine": {"type": "vLLM"}, "nodes": 3, "parallelism": {"tensor": 3}, "model": {"uri": "pvc://models/qwen3"}}
+    revision = await settled(drive, **groups)
+    assert drive.cluster.names("StatefulSet") == (f"chat-{revision}-g0", f"chat-{revision}-g1")
+    pods = {name: Ref("v1", "Pod", NAMESPACE, name) for name in drive.cluster.names("Pod")}
+    uids = {name: drive.cluster.objects[target]["metadata"]["uid"] for name, target in pods.items()}
+    lost = pods[f"chat-{revision}-g0-1"]
+    ended = {"terminated": {"exitCode": 0, "finishedAt": "2026-11-20T00:07:00Z"}}
+    engine = {"name": "engine", "ready": False, "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}
+    drive.cluster.set_status(lost, drive.cluster.objects[lost]["status"] | {"conditions": [], "containerStatuses": [engine]})
+    drive.now += timedelta(minutes=10)
+    drive.cluster.writes.clear()
+    await drive.reconcile()
+    assert [target.name for verb, target in drive.cluster.writes if verb == "delete"] == [f"chat-{revision}-g0-{rank}" for rank in range(3)]
+    drive.cluster.writes.clear()
+    await drive.reconcile()
+    assert "delete" not in [verb for verb, _ in drive.cluster.writes], "what is going is not ended twice"
+    await drive.settle()
+    after = {name: drive.cluster.objects[target]["metadata"]["uid"] for name, target in pods.items()}
+    assert {name[-4:] for name, uid in uids.items() if after[name] != uid} == {"g0-0", "g0-1", "g0-2"}
+    assert drive.condition("Ready")["message"].startswith("2 of 2 groups")
+    assert [step["action"] for step in drive.model()["status"]["history"]].count("GroupRestarted") == 1

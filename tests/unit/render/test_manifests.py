@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -350,3 +351,38 @@ def test_an_image_volume_and_the_engine_are_pulled_as_the_spec_says() -> None:
     assert template["volumes"][0]["image"]["pullPolicy"] == "Always"
     assert engine(spec)["imagePullPolicy"] == "Always"
     assert template["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_one_pod_for_each_replica_is_what_there_was_before_there_were_several() -> None:
+    """A newer operator restarts no model: to say nodes 1 renders every object as to say nothing."""
+    plain = {"metadata": {"name": "chat"}, "spec": SPEC}
+    assert rendered(plain | {"spec": SPEC | {"nodes": 1}}) == rendered(plain)
+    assert "allod.dev/group" not in json.dumps(rendered(plain))
+    assert "pod-index" not in json.dumps(rendered(plain))
+
+
+def test_pods_of_one_group_reach_each_other_on_every_port_and_no_other_pods_of_the_model() -> None:
+    objects = rendered(model("vllm-nodes"))
+    policies = {each["metadata"]["name"].rpartition("-")[2]: each["spec"] for each in objects if each["kind"] == "NetworkPolicy"}
+    pods = {
+        each["metadata"]["name"].rpartition("-")[2]: each["spec"]["template"]["metadata"]["labels"]
+        for each in objects
+        if each["kind"] == "StatefulSet"
+    }
+    assert sorted(policies) == ["big", "g0", "g1"]
+    for group in ("g0", "g1"):
+        (ingress,), (egress,) = policies[group]["ingress"], policies[group]["egress"]
+        assert "ports" not in ingress | egress
+        for peers in (ingress["from"], egress["to"]):
+            taken = [other for other, labels in pods.items() if peers[0]["podSelector"]["matchLabels"].items() <= labels.items()]
+            assert taken == [group]
+    assert all("ports" in rule for rule in policies["big"]["ingress"] + policies["big"]["egress"])
+
+
+def test_prometheus_asks_the_first_pod_of_a_group() -> None:
+    (endpoint,) = of("PodMonitor", rendered(model("vllm-nodes")))["spec"]["podMetricsEndpoints"]
+    (drop,) = endpoint["relabelings"]
+    labels = ["__meta_kubernetes_pod_label_allod_dev_group", "__meta_kubernetes_pod_label_apps_kubernetes_io_pod_index"]
+    assert (drop["action"], drop["sourceLabels"]) == ("drop", labels)
+    dropped = [pod for pod in ("0;0", "0;1", "3;12", ";1", ";0") if re.fullmatch(drop["regex"], pod)]
+    assert dropped == ["0;1", "3;12"], "pods without a group have a page each"

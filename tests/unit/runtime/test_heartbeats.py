@@ -204,3 +204,9 @@ async def test_the_figures(cluster: Cluster, caplog: pytest.LogCaptureFixture) -
     assert (ticks or 0) > (quick or 0)
     assert "the event loop stood still; silence in this time does not count" in caplog.messages
     assert cluster.told == [("u1", "Serving")]
+
+
+async def test_of_a_group_the_first_pod_alone_is_listened_to(cluster: Cluster) -> None:
+    group = LABELS | {"allod.dev/group": "0"}
+    ranks = [pod(uid=f"u{rank}", name=f"chat-g0-{rank}", labels=group | {"apps.kubernetes.io/pod-index": str(rank)}) for rank in range(3)]
+    assert list(cluster.beats(*ranks)) == ["u0"]
