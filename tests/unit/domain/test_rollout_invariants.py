@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
@@ -188,5 +189,5 @@ class Rollouts(RuleBasedStateMachine):
 
 
 TestRollouts = Rollouts.TestCase
-TestRollouts.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
-"""60 histories in each run; the profile `thousands` (`make bench`) goes on for longer."""
+TestRollouts.settings = settings(max_examples=int(os.environ.get("ALLOD_HISTORIES", "60")), stateful_step_count=20, deadline=None)
+"""60 histories in each run; ALLOD_HISTORIES asks for more (docs/contributing.md)."""
