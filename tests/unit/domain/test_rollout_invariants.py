@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from allod.domain.names import REVISION
 from allod.domain.serving.decide import decide
+from allod.domain.serving.revision import edition
 from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan
 from unit.domain.simulation import World, companion, crashing, hung, ready, refused, starting
@@ -39,7 +40,7 @@ class Watched(World):
     def reconcile(self) -> Plan:
         before, up, had, answers = self.route, self.serving(), self.asked(), self.standby_answers()
         given_up = {each["name"] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
-        same_spec = self.status.get("observedGeneration") == self.generation
+        same_spec = self.status.get("observedSpec") == edition(self.model.spec)
         wished = self.annotations.get(RETRY) != self.status.get("retried")
         made = super().reconcile()
         has = self.asked()

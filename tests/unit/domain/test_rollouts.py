@@ -89,6 +89,8 @@ def test_a_revision_that_was_given_up_is_tried_again_only_after_an_edit() -> Non
     world.engine = lambda _: ready()
     assert world.settle() == []
     world.edit(replicas=2)
+    assert world.settle() == [], "an autoscaler's word is no edit"
+    world.edit(rollout={"bake": "0s", "progressDeadline": "2h"})
     assert world.settle() == ["A: 2 pods"]
     assert world.condition("Ready")[0] == "True"
 

@@ -1,4 +1,4 @@
-"""The conditions of a ModelDeployment: six questions, each answered by one small function."""
+"""The conditions of a ModelDeployment: each a question, answered by one small function."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def progressing(outcome: Outcome) -> Condition:
 def degraded(outcome: Outcome) -> Condition:
     """Is something wrong that a person should know of, whether the model serves or not?"""
     trouble, active = outcome.trouble, outcome.active
-    if trouble:
+    unknown = wishes.unknown(outcome.seen, [*outcome.found.facts][::-1], outcome.step.home)
+    if trouble and not (unknown and outcome.route.waits):  # who waits for a person tells first why the wish is none
         return Condition("Degraded", "True", trouble.reason, trouble.message)
     if outcome.found.by_hand:
         by_hand = (
@@ -74,6 +75,8 @@ def degraded(outcome: Outcome) -> Condition:
     if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.pods)):
         left = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve"
         return Condition("Degraded", "True", "PodsNotReady", left)
+    if unknown:
+        return Condition("Degraded", "True", "UnknownRevision", unknown)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
 

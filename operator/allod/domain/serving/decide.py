@@ -61,7 +61,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
 
 def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
     name, rollout = found.desired.hash, seen.model.spec.rollout
-    runs = name in found.facts and found.facts[name].asked is not None
+    runs = name in found.facts and bool(found.facts[name].asked)
     return Position(
         desired=None if refused and not runs else name,
         wanted=wanted(seen),

@@ -22,6 +22,9 @@ NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend", 
 NOT_THE_PROBES = frozenset({"failover", "rollback", "slos"})
 """The same below `health`."""
 
+NOT_AN_EDIT = frozenset({"replicas", "suspend"})
+"""What is turned all the time, by autoscalers too: no reason to try again what failed."""
+
 HASH_LENGTH = 8
 SHOWN_CHANGES = 4
 """In the one sentence of an event; the whole snapshot stands in the ControllerRevision."""
@@ -65,8 +68,13 @@ def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     return taken | ({"health": health} if health else {})
 
 
+def edition(spec: ModelDeploymentSpec) -> str:
+    """Hash of what a person asks for: it changes when the spec is edited in earnest."""
+    return hash_of({field: value for field, value in spec.document().items() if field not in NOT_AN_EDIT})
+
+
 def hash_of(taken: Mapping[str, Any]) -> str:
-    """Name of the revision that a snapshot makes."""
+    """8 hex digits: the name of the revision that a snapshot makes."""
     return digest(taken)[:HASH_LENGTH]
 
 

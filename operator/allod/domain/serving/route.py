@@ -31,6 +31,8 @@ MOVED_WINDOW = timedelta(minutes=10)
 AGAIN = timedelta(minutes=1)
 """How often it is looked whether one of these windows is over, of which no event tells."""
 
+BY_HAND = "annotation allod.dev/return-traffic with the active revision brings it back"
+
 Target = Literal["Home", "Standby"]
 Why = Literal["Failover", "Handoff"]
 
@@ -113,10 +115,10 @@ def _from_standby(at: Crossroads) -> Route:
 def _recovered(at: Crossroads) -> Route:
     """All of the home is ready again after a failure: whether it may be trusted."""
     if not at.automatic:
-        return Route("Standby", at.why, Finding("WaitsForPerson", "health.failover.recovery is Manual"))
+        return Route("Standby", at.why, Finding("WaitsForPerson", f"health.failover.recovery is Manual: {BY_HAND}"))
     if at.returns_lately >= MOST_RETURNS:
         often = f"traffic came back {at.returns_lately} times within {duration(RETURNS_WINDOW.total_seconds())} and was lost again"
-        return Route("Standby", at.why, Finding("Flapping", f"{often}: it stays until the hour is over or a person asks for it"), AGAIN)
+        return Route("Standby", at.why, Finding("Flapping", f"{often}: it stays until the hour is over, or {BY_HAND}"), AGAIN)
     if at.home_ready_for < at.hold:
         return Route("Standby", at.why, look_again=at.hold - at.home_ready_for)
     return Route("Home")

@@ -34,7 +34,7 @@ def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _failed(outcome), _moved(outcome), _good(outcome))
+    told = (_created(outcome), _retried(outcome), _failed(outcome), _moved(outcome), _good(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -59,6 +59,17 @@ def _created(outcome: Outcome) -> dict[str, Any] | None:
     action = "RevisionRestored" if before else "RevisionCreated"
     cause = changes(old.revision.snapshot, desired.snapshot)
     return {"action": action, "from": old.revision.hash, "to": desired.hash, "cause": cause}
+
+
+def _retried(outcome: Outcome) -> dict[str, Any] | None:
+    """What was given up gets another try."""
+    again = [
+        name for name, facts in outcome.found.facts.items() if not facts.failed and written(outcome.seen, name).get("state") == "Failed"
+    ]
+    if not again:
+        return None
+    by_hand = outcome.seen.model.metadata.annotations.get(wishes.RETRY) in again
+    return {"action": "RevisionRetried", "to": again[0], "cause": f"by the annotation {wishes.RETRY}" if by_hand else "the spec was edited"}
 
 
 def _failed(outcome: Outcome) -> dict[str, Any] | None:
