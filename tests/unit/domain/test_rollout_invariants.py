@@ -85,9 +85,10 @@ class Watched(World):
 
     def length(self, letter: str) -> int:
         """By which a revision is told from others: its maxModelLen."""
-        for child in self.children.values():
-            if child["kind"] == "ControllerRevision" and self.letter(child["metadata"]["labels"][REVISION]) == letter:
-                return int(child["data"]["spec"]["engine"]["maxModelLen"])
+        for child in self._kind("StatefulSet"):
+            if self.letter(child["metadata"]["labels"][REVISION]) == letter:
+                engine = next(part for part in child["spec"]["template"]["spec"]["containers"] if part["name"] == "engine")
+                return int(next(word for word in engine["args"] if word.startswith("--max-model-len=")).partition("=")[2])
         return 0
 
 
@@ -161,7 +162,7 @@ class Rollouts(RuleBasedStateMachine):
     def time_goes_by(self, seconds: int) -> None:
         self.world.wait(seconds)
 
-    @rule(kind=st.sampled_from(["ConfigMap", "NetworkPolicy", "PodDisruptionBudget"]))
+    @rule(kind=st.sampled_from(["ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "ControllerRevision"]))
     def somebody_deletes_children(self, kind: str) -> None:
         for name in [name for name in self.world.children if name.kind == kind]:
             del self.world.children[name]

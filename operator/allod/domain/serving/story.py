@@ -57,7 +57,11 @@ def _created(outcome: Outcome) -> dict[str, Any] | None:
     if old is None or old.revision.hash == desired.hash:
         return None if before else {"action": "RevisionCreated", "to": desired.hash, "cause": "the first one"}
     action = "RevisionRestored" if before else "RevisionCreated"
-    cause = changes(old.revision.snapshot, desired.snapshot)
+    cause = (
+        changes(old.revision.snapshot, desired.snapshot)
+        if old.revision.snapshot
+        else f"nobody remembers what {old.revision.hash} was made of"
+    )
     return {"action": action, "from": old.revision.hash, "to": desired.hash, "cause": cause}
 
 
