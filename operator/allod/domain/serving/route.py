@@ -2,7 +2,7 @@
 
     home ---- no pod of the home serves, the standby does ----> standby (Failover) ---- home ready for holdFor, or by hand ----> home
       |                                                                  |  ^
-      | the rollout needs the home's GPUs (handoff)                      |  | it loses its pods, and the home has some: home at once
+      | the rollout needs the home's GPUs, or the home wakes             |  | it loses its pods, and the home has some: home at once
       +------------------------------------------------> standby (Handoff) ---- home ready ----> home
 
 Nothing here is a clock: how long something has been so is read from the pods, whose conditions carry their times.
@@ -46,6 +46,8 @@ class Crossroads:
     """Why the standby serves, when it does. What a lost status no longer tells counts as a failover."""
     handoff: bool
     """The rollout needs traffic to be on the standby."""
+    waking: bool
+    """The home had no replicas and gets them back: nothing is lost, and the standby answers until it is up."""
     home_ready: int
     """Pods at home that serve, and go on doing so after this step."""
     home_wanted: int
@@ -84,9 +86,9 @@ def next_route(at: Crossroads) -> Route:
 
 
 def _from_home(at: Crossroads) -> Route:
-    if at.handoff and at.standby_ready:
+    if (at.handoff or (at.waking and at.home_wanted)) and at.standby_ready:
         return Route("Standby", "Handoff")
-    lost = at.home_proven and at.home_wanted and not at.home_ready
+    lost = at.home_proven and at.home_wanted and not at.home_ready and not at.waking
     if not lost or not at.standby_ready:
         return Route("Home")
     if at.moved_lately >= MOST_MOVED:

@@ -107,9 +107,10 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
 
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
-    standby = outcome.found.standby.name if outcome.found.standby else ""
+    standby = outcome.away.model if outcome.away else ""
     if outcome.route.why == "Handoff":
-        return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": "the rollout needs the GPUs of the old pods"}
+        cause = "the model starts again from no replicas" if outcome.waking else "the rollout needs the GPUs of the old pods"
+        return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": cause}
     silent = outcome.silent_for
     since = f" for {duration(round(silent.total_seconds()))}" if silent is not None and silent.total_seconds() >= 1 else ""
     why = outcome.active.finding.message if outcome.active and outcome.active.finding else ""
