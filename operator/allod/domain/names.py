@@ -18,6 +18,9 @@ REPLICA_GROUP = "allod.dev/group"
 """Which replica a pod belongs to, where a replica has several: counts from 0."""
 RANK = "apps.kubernetes.io/pod-index"
 """Kubernetes' own label on the pods of a StatefulSet: the rank of a pod in its group. Rank 0 answers for all."""
+STANDS_IN = "allod.dev/stands-in-for"
+"""Annotation on the stable Service while it points at the standby: why it does. It comes with the very write that moves traffic, so no lost
+status makes one reason out of the other."""
 APPLIED = "allod.dev/applied"
 """Annotation on each child: sha256 of what we applied, so that a field that we no longer send is noticed too."""
 

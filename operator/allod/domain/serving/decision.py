@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from allod.domain.plan import Event
     from allod.domain.serving.regroup import Regroup
     from allod.domain.serving.revision import Revision
+    from allod.domain.serving.route import Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Away:
 
     model: str
     revision: str
+    why: Why
     grouped: bool = False
     """Its replicas have several pods, and the first of each answers."""
 

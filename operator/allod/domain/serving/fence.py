@@ -33,7 +33,7 @@ known whether most pods are silent, which would mean that it is we who hear noth
 
 
 def fenced(seen: Seen, found: Survey, route: Route, now: datetime) -> tuple[Manifest, ...]:
-    """Pods to end. Only after the Service was seen to point elsewhere: never before."""
+    """Pods to end. Only after the Service was seen to point elsewhere, at the standby or at another revision: never before."""
     hanging = [group for group, beat in _hanging(seen, found, route) if beat.state == "Faulty" or now - beat.since >= SETTLED]
     return tuple(pod for group in hanging for pod in group.pods)  # the other ranks of an engine wait for the one that ends
 
@@ -44,9 +44,9 @@ def due(seen: Seen, found: Survey, route: Route, now: datetime) -> Iterator[date
 
 
 def _hanging(seen: Seen, found: Survey, route: Route) -> Iterator[tuple[Group, Beat]]:
-    home = found.facts.get(found.home or "")
-    if found.on_standby and route.to == "Standby" and route.why == "Failover" and home is not None:
-        led = ((group, group.leader) for group in home.groups)
+    for name, facts in found.facts.items():
+        away = found.on_standby and route.to == "Standby" if name == found.home else facts.failed or name != found.desired.hash
+        led = ((group, group.leader) for group in facts.groups if away)
         yield from ((group, beat) for group, leader in led if leader and (beat := lost(seen, leader)) and beat.state in HANGS)
 
 

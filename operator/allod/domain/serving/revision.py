@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from allod.domain.names import REPLICA_GROUP
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -21,6 +23,12 @@ NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend", 
 """Fields of the spec that no pod is made of. A later field that changes no pod belongs here: else setting it restarts the model."""
 NOT_THE_PROBES = frozenset({"failover", "rollback", "slos"})
 """The same below `health`."""
+
+NOT_AN_EDIT = frozenset({"replicas", "suspend"})
+"""What is turned all the time, by autoscalers too: no reason to try again what failed."""
+
+OF_A_REVISION = ("serviceName", "selector", "podManagementPolicy", "updateStrategy", "template")
+"""What a StatefulSet has from its revision; the rest is how many pods there are, and defaults of Kubernetes."""
 
 HASH_LENGTH = 8
 SHOWN_CHANGES = 4
@@ -45,7 +53,9 @@ class Revision:
 
     @property
     def nodes(self) -> int:
-        """Pods of one replica."""
+        """Pods of one replica. A StatefulSet that is kept with a number of pods is that of one replica."""
+        if self.statefulset is not None:
+            return int(self.statefulset["spec"].get("replicas", 1))
         return int(self.snapshot.get("nodes", 1))
 
 
@@ -72,15 +82,22 @@ def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     return taken | ({"health": health} if health else {})
 
 
+def edition(spec: ModelDeploymentSpec) -> str:
+    """Hash of what a person asks for: it changes when the spec is edited in earnest."""
+    return hash_of({field: value for field, value in spec.document().items() if field not in NOT_AN_EDIT})
+
+
 def hash_of(taken: Mapping[str, Any]) -> str:
-    """Name of the revision that a snapshot makes."""
+    """8 hex digits: the name of the revision that a snapshot makes."""
     return digest(taken)[:HASH_LENGTH]
 
 
 def remembered(children: Iterable[Manifest]) -> tuple[Revision, ...]:
-    """The revisions that the cluster remembers, oldest first."""
-    found = (_read(child) for child in children if child["kind"] == "ControllerRevision")
-    return tuple(sorted(found, key=lambda revision: (revision.number, revision.hash)))
+    """The revisions that the cluster remembers, oldest first. One whose ControllerRevision was deleted is read from what runs."""
+    there = [child for child in children if "deletionTimestamp" not in child["metadata"]]
+    found = {each.hash: each for each in (_rebuilt(child) for child in there if child["kind"] == "StatefulSet")}
+    found |= {each.hash: each for each in (_read(child) for child in children if child["kind"] == "ControllerRevision")}
+    return tuple(sorted(found.values(), key=lambda revision: (revision.number, revision.hash)))
 
 
 def _read(controller_revision: Manifest) -> Revision:
@@ -91,6 +108,39 @@ def _read(controller_revision: Manifest) -> Revision:
         snapshot=data.get("spec", {}),
         statefulset=data.get("statefulset"),
     )
+
+
+def _rebuilt(statefulset: Manifest) -> Revision:
+    """Which spec it was made of, nobody knows any more: only what runs."""
+    meta, spec = statefulset["metadata"], statefulset["spec"]
+    kept = {
+        "apiVersion": statefulset["apiVersion"],
+        "kind": "StatefulSet",
+        "metadata": {field: meta[field] for field in ("name", "namespace", "labels")},
+        "spec": {field: spec[field] for field in OF_A_REVISION},
+    }
+    if REPLICA_GROUP in meta["labels"]:
+        kept = _ungrouped(kept, spec["replicas"])
+    return Revision(hash=kept["metadata"]["name"].rpartition("-")[2], number=0, snapshot={}, statefulset=kept)
+
+
+def _ungrouped(one: Manifest, replicas: int) -> Manifest:
+    """From the StatefulSet of one replica to what all of them are made of."""
+    meta, spec = one["metadata"], one["spec"]
+    template, pods = spec["template"], spec["template"]["metadata"]
+    return one | {
+        "metadata": meta | {"name": meta["name"].rpartition("-")[0], "labels": _without_group(meta["labels"])},
+        "spec": {"replicas": replicas}
+        | spec
+        | {
+            "selector": {"matchLabels": _without_group(spec["selector"]["matchLabels"])},
+            "template": template | {"metadata": pods | {"labels": _without_group(pods["labels"])}},
+        },
+    }
+
+
+def _without_group(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name != REPLICA_GROUP}
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from allod.domain.names import HTTP_PORT, MODEL, RANK, REVISION, TRAFFIC, child, peers
+from allod.domain.names import HTTP_PORT, MODEL, RANK, REVISION, STANDS_IN, TRAFFIC, child, peers
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def stable_service(model: ModelDeployment, home: str, away: Away | None = None, 
     """
     service = _service(model, model.metadata.name, home, None, grouped=away.grouped if away else grouped)
     if away:
+        service["metadata"]["annotations"] = {STANDS_IN: away.why}
         service["spec"]["selector"] |= {MODEL: away.model, REVISION: away.revision}
     return service
 
