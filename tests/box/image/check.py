@@ -31,15 +31,16 @@ def check_base() -> str:
 
 
 def check_operator() -> str:
-    """Its command runs as its user on a read-only root, the watchdog's text is in the package, and nothing is left that installs."""
+    """Its command runs as its user on a read-only root, the programs for engines are in the package, and nothing is left that installs."""
     config = configuration(operator.IMAGE)
     if config["User"] != "65532:65532":
         raise Failed(f"The operator's image runs as {config['User']}.", "images/operator/Dockerfile must say USER 65532:65532.")
     with unpacked(operator.IMAGE) as folder:
         packages = next(folder.glob("opt/allod/lib/python*/site-packages"))
-        text = (packages / "allod/render/serving/watchdog.txt").read_text()
-        if text != (REPOSITORY / "images/engine/watchdog.py").read_text():
-            raise Failed("The operator's image has another watchdog than images/engine/watchdog.py.", "Build it again.")
+        for program in ("watchdog", "rank"):
+            text = (packages / f"allod/render/serving/{program}.txt").read_text()
+            if text != (REPOSITORY / f"images/engine/{program}.py").read_text():
+                raise Failed(f"The operator's image has another program than images/engine/{program}.py.", "Build it again.")
         if left := [path.name for path in packages.glob("pip*")] + [path.name for path in packages.glob("hatchling*")]:
             raise Failed(f"The operator's image has build tools: {', '.join(left)}.", "See images/operator/Dockerfile.")
         return once(folder, [*config["Entrypoint"], "--help"], user=65532)

@@ -234,3 +234,15 @@ def test_the_policy_of_a_group_stays_until_its_pods_have_gone() -> None:
     gone = [(each.kind, each.name[-2:]) for each in world.reconcile().delete]
     assert gone == [("StatefulSet", "g1")]
     assert [(each.kind, each.name[-2:]) for each in world.reconcile().delete] == [("NetworkPolicy", "g1")]
+
+
+def test_a_revision_of_groups_whose_record_was_deleted_is_read_from_what_runs() -> None:
+    world = world_of_groups(replicas=2)
+    before = {name: each for name, each in world.children.items() if name.kind == "ControllerRevision"}
+    for name in before:
+        del world.children[name]
+    assert world.settle() == []
+    assert (world.route, world.serving(), statefulsets(world)) == ("A", ["A", "A"], ["g0", "g1"])
+    (name, each), *others = before.items()
+    assert others == []
+    assert world.children[name]["data"]["statefulset"] == each["data"]["statefulset"]

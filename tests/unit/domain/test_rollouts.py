@@ -314,3 +314,14 @@ def test_a_controller_revision_that_somebody_deletes_in_a_rollout_loses_no_traff
     assert [child["data"]["statefulset"]["spec"]["template"] for child in kept].count(template) == 1
     world.engine = lambda _: ready()
     assert world.settle() == ["route B", "A: gone"]
+
+
+def test_a_suspended_model_that_failed_comes_to_rest_whatever_is_edited_meanwhile() -> None:
+    world = World(engine=lambda _: starting())
+    world.settle()
+    world.edit(suspend=True)
+    world.engine = lambda _: refused()
+    world.settle()
+    assert world.state("A") == "Failed"
+    world.edit(standby={"modelDeploymentRef": {"name": "chat-small"}})
+    assert world.settle() == []

@@ -33,7 +33,8 @@ def tries_again(seen: Seen, revision: str, desired: str) -> bool:
     asked = seen.model.metadata.annotations.get(RETRY)
     if asked == revision and seen.status.get("retried") != asked:
         return True
-    return revision == desired and _edited(seen)
+    # An edit of the time of a suspension stays one until that is over: it would be a new try at each look.
+    return revision == desired and not seen.model.spec.suspend and _edited(seen)
 
 
 def returns(seen: Seen, home: str | None) -> bool:
