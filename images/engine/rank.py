@@ -37,6 +37,7 @@ PORT: Final = 8000
 LOOK: Final = 0.8  # seconds that the leader may take to answer: the kubelet waits for one
 BETWEEN: Final = 0.5  # seconds between two looks at pods that are to come or to go
 TELL: Final = 20  # looks between two lines that say who is missing
+STEADY: Final = 5.0  # seconds that all pods of a group have to be there: those of its last start are gone by then (2 to 5 s, measured)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,11 +57,15 @@ def peers(leader: str, nodes: int) -> list[str]:
     return [f"{group}-{rank}" + (f".{domain}" if domain else "") for rank in range(nodes)]
 
 
-def gather(names: Sequence[str], port: int = PORT) -> int:
+def gather(names: Sequence[str], port: int = PORT, steady: float = STEADY) -> int:
     """Wait for all of them, however long it takes: one may find no GPUs yet."""
-    looks, missing = 0, list(names)
-    while missing := [name for name in missing if not is_there(name, port)]:
-        if looks % TELL == 0:
+    looks, known, since = 0, {name: "" for name in names}, time.monotonic()
+    while time.monotonic() - since < steady or not all(known.values()):
+        found = {name: where(name, port) for name in names}
+        if found != known or not all(found.values()):
+            known, since = found, time.monotonic()
+        missing = [name for name, address in found.items() if not address]
+        if missing and looks % TELL == 0:
             say(f"{len(names) - len(missing)} of {len(names)} pods of this group are there; waiting for {', '.join(missing)}")
         looks += 1
         time.sleep(BETWEEN)
@@ -68,15 +73,17 @@ def gather(names: Sequence[str], port: int = PORT) -> int:
     return 0
 
 
-def is_there(name: str, port: int) -> bool:
-    """Whether something at this name answers, if only that nothing listens yet. A name alone may be that of a pod that has gone."""
+def where(name: str, port: int) -> str:
+    """The address of a pod that answers, if only that nothing listens yet; else empty. A name alone may be that of one that has gone."""
+    address = ""
     try:
-        with socket.create_connection((name, port), timeout=1):
-            return True
+        address = str(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0][4][0])
+        with socket.create_connection((address, port), timeout=1):
+            return address
     except ConnectionRefusedError:
-        return True
+        return address
     except OSError:
-        return False
+        return ""
 
 
 class Rank:

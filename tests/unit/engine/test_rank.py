@@ -149,6 +149,6 @@ def test_the_names_of_a_group_follow_from_that_of_its_first_pod() -> None:
 
 
 def test_pods_wait_until_each_of_them_answers_if_only_by_a_refusal(port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert rank.gather([LEADER, OTHER], port) == 0
+    assert rank.gather([LEADER, OTHER], port, steady=0.6) == 0
     assert capsys.readouterr().out == "all 2 pods of this group are there\n"
-    assert not rank.is_there("nobody.invalid", port)
+    assert (rank.where(OTHER, port), rank.where("nobody.invalid", port)) == (OTHER, "")

@@ -82,7 +82,7 @@ def degraded(outcome: Outcome) -> Condition:
             f"revision {outcome.found.desired.hash} runs in place of the spec, by the annotation {wishes.ROLLBACK}, until the spec changes"
         )
         return Condition("Degraded", "True", "RolledBackByHand", by_hand)
-    if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.pods)):
+    if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.leaders)):
         left = f"{active.ready} of {outcome.wanted} {outcome.unit}s of revision {outcome.step.home} serve"
         return Condition("Degraded", "True", "PodsNotReady", left)
     if unknown:
