@@ -59,7 +59,7 @@ def peers(leader: str, nodes: int) -> list[str]:
 
 def gather(names: Sequence[str], port: int = PORT, steady: float = STEADY) -> int:
     """Wait for all of them, however long it takes: one may find no GPUs yet."""
-    looks, known, since = 0, {name: "" for name in names}, time.monotonic()
+    looks, known, since = 0, dict.fromkeys(names, ""), time.monotonic()
     while time.monotonic() - since < steady or not all(known.values()):
         found = {name: where(name, port) for name in names}
         if found != known or not all(found.values()):
