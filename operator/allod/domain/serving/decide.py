@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import story
+from allod.domain.serving import sideline, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
@@ -52,16 +52,20 @@ def decide(seen: Seen, now: datetime) -> Decision:
     outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
+    turned = () if suspended else sideline.turns(seen, found, now)
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
         home=step.home,
         away=away,
         fence=fence,
+        turned=turned,
         hands_off=suspended,
         status=status(outcome, steps),
-        events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now), *_drills(seen, runs, now)], now),
+        events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
+        requeue_after=_look_again(
+            route, [*found.look_again(now), *due(seen, found, route, now), *sideline.due(seen, found, now), *_drills(seen, runs, now)], now
+        ),
     )
 
 
