@@ -179,7 +179,7 @@ def stuck(on: Stage, client: Client) -> float:
 
 
 def rollout(on: Stage, client: Client, kept: Client, number: int) -> tuple[int, int, int]:
-    """Requests lost while a healthy revision replaces a healthy one: on new connections, on kept ones, and those that only had to reconnect."""
+    """While a healthy revision replaces a healthy one: requests lost on new connections, lost on kept ones, and those that reconnected."""
     began = time.monotonic()
     before = on.model.status()["activeRevision"]
     patch = {"spec": {"engine": {"maxModelLen": 1024 + number}}}

@@ -1,8 +1,8 @@
 """A client at a steady rate, to be run in the network of a Pod: one request after the other, whatever became of the one before.
 
-`python -m bench.steady ADDRESS RATE STANDBY [kept]`: asks GET /v1/models and prints a JSON line for each request that ended: `began` (seconds
-of the machine's monotonic clock), `took` (seconds), `who` (home, standby or lost). Each request takes a connection of its own; with `kept`
-connections are used again, as an SDK's pool does, and one that turns out to be closed is replaced once: then `again` is true.
+`python -m bench.steady ADDRESS RATE STANDBY [kept]`: asks GET /v1/models and prints a JSON line for each request that ended: `began`
+(seconds of the machine's monotonic clock), `took` (seconds), `who` (home, standby or lost). Each request takes a connection of its own;
+with `kept` connections are used again, as an SDK's pool does, and one that turns out to be closed is replaced once: then `again` is true.
 """
 
 from __future__ import annotations
