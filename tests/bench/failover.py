@@ -124,7 +124,7 @@ def asking(on: Stage, *how: str) -> Iterator[Client]:
             process.terminate()
 
 
-def settle(on: Stage, client: Client) -> None:
+def settle(on: Stage, client: Client, seconds: int = 120) -> None:
     """At home again, and a moment of quiet. After three returns within an hour only a person's word brings traffic back."""
     home = on.model.status()["activeRevision"]
     for each in on.model.pods():  # kubelet's pause before a restart grows with each: a new pod has none
@@ -133,7 +133,7 @@ def settle(on: Stage, client: Client) -> None:
     on.space.kubectl("annotate", "mdl/chat", "allod.dev/return-traffic-")
     time.sleep(0.5)
     on.space.kubectl("annotate", "mdl/chat", f"allod.dev/return-traffic={home}")
-    on.model.wait("FailedOver", "False", seconds=120)
+    on.model.wait("FailedOver", "False", seconds=seconds)
     waiting.until("the home answers", lambda: client.last() == "home", seconds=60)
     time.sleep(1.5)
 
