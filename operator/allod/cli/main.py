@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from allod.cli.finding import Finding
-    from allod.cli.lint import Checked
+    from allod.cli.checked import Checked
     from allod.cli.modelfiles import Model
     from allod.domain.serving.fit import Fit
 

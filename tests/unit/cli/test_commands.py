@@ -167,7 +167,7 @@ def test_two_models_of_one_namespace_cannot_share_a_name(folder: Path, capsys: p
     (folder / "x.yaml").write_text(yaml.safe_dump_all([model(), other, elsewhere]))
     assert main(["lint", "x.yaml"]) == 1
     out = capsys.readouterr().out
-    assert "name-taken  chat already serves chat: give this model another model.servedName or other aliases" in out
+    assert "name-taken  chat claims chat too: give this model another model.servedName or other aliases" in out
     assert "1 error, 0 warnings" in out
 
 

@@ -288,7 +288,7 @@ class World:
         self.status = {}
 
     def with_neighbour(self, name: str, created: str, *served: str, **more: Any) -> None:
-        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
+        self.neighbours = (*self.neighbours, Neighbour(name, created, frozenset(served), **more))
 
 
 def heard(state: State, message: str, at: datetime, *, before: bool = True) -> Beat:
@@ -300,7 +300,12 @@ def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
     """chat-small: a standby that answers for chat, with `up` ready pods."""
     names = [f"chat-small-5ba11000-{number}" for number in range(up)]
     found = tuple({"metadata": {"name": name, "uid": name}, "status": ready()} for name in names)
-    fields: dict[str, Any] = {"served_names": frozenset({"chat", "chat-small"}), "task": "Generate", "replicas": replicas}
+    fields: dict[str, Any] = {
+        "name": "chat-small",
+        "served_names": frozenset({"chat", "chat-small"}),
+        "task": "Generate",
+        "replicas": replicas,
+    }
     return Companion(**(fields | {"standby": None, "revision": "5ba11000", "pods": found} | other))
 
 
