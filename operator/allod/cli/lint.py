@@ -35,7 +35,7 @@ def check(documents: Iterable[Document], defaults: Defaults, namespace: str) -> 
     findings: list[Finding] = []
     for document in documents:
         found = violations(document.raw)
-        findings += [Finding(document.file, document.line(each.path), "error", each.rule, each.message) for each in found]
+        findings += [Finding(document.file, document.line(each.path), "error", each.rule, each.whole) for each in found]
         model = _model(document.raw, namespace)
         if model:
             readable.append(Checked(document, model))

@@ -68,10 +68,37 @@ def test_null_counts_as_absent_as_in_kubectl() -> None:
     assert violations({**case.passes, "spec": spec}) == []
 
 
-def test_another_kind_is_refused_by_its_name_with_the_nearest_of_ours() -> None:
-    found = violations({"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeploymnet"})
-    says = "allod.dev/v1alpha1 ModelDeploymnet is not a kind of allod.dev/v1alpha1: ModelDeployment, did you mean ModelDeployment?"
-    assert found == [Violation("kind", "kind", says)]
+OURS = {"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment"}
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "says"),
+    [
+        ({"kind": "ModelDeploymnet"}, "kind", "allod.dev has no kind ModelDeploymnet: write kind: ModelDeployment"),
+        ({"kind": "Pod"}, "kind", "allod.dev has no kind Pod: write kind: ModelDeployment"),
+        ({"kind": None}, "kind", "kind is missing: write kind: ModelDeployment"),
+        ({"apiVersion": "allod.dev/v1"}, "apiVersion", "allod.dev has no version v1: write apiVersion: allod.dev/v1alpha1"),
+        ({"apiVersion": "allod.dev"}, "apiVersion", "allod.dev has no version allod.dev: write apiVersion: allod.dev/v1alpha1"),
+        ({"apiVersion": None}, "apiVersion", "apiVersion is missing: write apiVersion: allod.dev/v1alpha1"),
+    ],
+)
+def test_another_kind_or_version_is_refused_with_what_to_write(written: dict[str, Any], path: str, says: str) -> None:
+    assert violations(OURS | written) == [Violation("kind", path, says)]
+
+
+def test_a_rule_about_a_value_says_where_the_value_is() -> None:
+    (found,) = violations(vllm(health__startupTimeout="30"))
+    wanted = "a duration is a number with its unit ms, s, m or h: 30s, 15m, 1h30m"
+    assert found.whole == f"spec.health.startupTimeout: it is 30, and {wanted}"
+    (found,) = violations(vllm(resources__cpu="x"))
+    assert found.whole.startswith("spec.resources.cpu: it is x, and an amount of CPU is ")
+    (found,) = violations(vllm(parallelism={"tensor": 4}, resources__gpu={"count": 1}))
+    assert found.whole == found.message
+
+
+def test_one_gpu_is_no_plural() -> None:
+    (found,) = violations(vllm(resources__gpu={"count": 2}))
+    assert found.message.endswith("needs 1 GPU per replica, resources.gpu.count 2 gives 2")
 
 
 def test_a_duration_of_millions_of_hours_is_refused_although_cel_cannot_reckon_with_it() -> None:

@@ -33,7 +33,7 @@ def test_traffic_goes_to_the_standby_when_no_pod_serves_and_returns_when_the_mod
     world = world_with_standby()
     world.engine = lambda _: hung()
     assert world.settle() == ["route chat-small"]
-    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serve")
+    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serves")
     assert world.condition("FailedOver")[:2] == ("True", "FailedOver")
     assert world.condition("Degraded")[0] == "True"
     assert world.status["traffic"]["target"] == "Standby"
