@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 
 ABSENT: Any = object()
 
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "integer"}
+_TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}
+_OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
+OBJECT_META: Schema = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("name", "namespace", "generateName", "uid", "resourceVersion", "selfLink"), _TEXT),
+        **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), _TEXT),
+        **dict.fromkeys(("labels", "annotations"), _TEXTS),
+        **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), _NUMBER),
+        **dict.fromkeys(("ownerReferences", "managedFields"), _OBJECTS),
+        "finalizers": {"type": "array", "items": _TEXT},
+    },
+}
+"""Kubernetes' own metadata. No CRD may describe it, and a label that is a number is the commonest slip of all."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -39,7 +56,7 @@ def violations(raw: dict[str, Any], old: dict[str, Any] | None = None) -> list[V
         return unknown
     schema = known[raw["kind"]].schema()
     raw, old = _written(raw), _written(old)
-    wrong = list(mismatches("", {**schema, "properties": {**schema["properties"], "metadata": {"type": "object"}}}, raw))
+    wrong = list(mismatches("", {**schema, "properties": {**schema["properties"], "metadata": OBJECT_META}}, raw))
     if not isinstance(raw.get("metadata"), dict) or not raw["metadata"].get("name"):
         wrong.append(Violation("required", "metadata.name", "metadata.name is missing"))
     broken = [violation.path for violation in wrong if violation.rule != "unknown-field"]

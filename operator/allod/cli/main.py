@@ -117,6 +117,8 @@ def render(given: argparse.Namespace) -> int:
         return output.exit_code(found.findings)
     images = defaults(given.operator_image)
     objects = [manifest for checked in found.readable for manifest in first_plan(checked.model, images).objects]
+    if not objects:
+        _warn("allod: no ModelDeployment was given, so there is nothing to render")
     if image := guessed(objects, images):
         _warn(f"allod: the operator's own image is not known, so the container inspect has {image}: give --operator-image")
     _say(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2) if given.output == "json" else to_yaml(objects))

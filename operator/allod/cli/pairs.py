@@ -27,10 +27,11 @@ def findings(every: Sequence[Checked]) -> Iterator[Finding]:
     namespaces: dict[str, dict[str, Checked]] = {}
     for checked in every:
         meta = checked.model.metadata
-        first = namespaces.setdefault(meta.namespace, {}).setdefault(meta.name, checked)
-        if first is not checked:
+        together = namespaces.setdefault(meta.namespace, {})
+        if first := together.get(meta.name):
             twice = f"ModelDeployment {meta.name} of namespace {meta.namespace} stands at {first.place} too: the one applied last wins"
             yield _finding(checked, "metadata.name", "duplicate-object", twice, "warning")
+        together[meta.name] = checked
     for together in namespaces.values():
         yield from _names(together.values())
         yield from _standbys(together)

@@ -86,6 +86,29 @@ def test_another_kind_or_version_is_refused_with_what_to_write(written: dict[str
     assert violations(OURS | written) == [Violation("kind", path, says)]
 
 
+@pytest.mark.parametrize(
+    ("field", "written", "says"),
+    [
+        ("labels", {"version": 1.5}, "metadata.labels.version is the number 1.5 and has to be a string"),
+        ("annotations", {"a/b": True}, "metadata.annotations.a/b is true or false and has to be a string"),
+        ("namespace", 5, "metadata.namespace is the number 5 and has to be a string"),
+        ("name", 5, "metadata.name is the number 5 and has to be a string"),
+        ("lables", {}, "there is no field metadata.lables: did you mean labels?"),
+    ],
+)
+def test_metadata_is_looked_at_too(field: str, written: Any, says: str) -> None:
+    manifest = vllm()
+    manifest["metadata"] |= {field: written}
+    assert [found.message for found in violations(manifest)] == [says]
+
+
+def test_metadata_as_a_server_gives_it_is_taken() -> None:
+    manifest = vllm()
+    owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}]
+    manifest["metadata"] |= {"uid": "x", "generation": 3, "creationTimestamp": None, "ownerReferences": owners, "finalizers": ["a/b"]}
+    assert violations(manifest) == []
+
+
 def test_a_rule_about_a_value_says_where_the_value_is() -> None:
     (found,) = violations(vllm(health__startupTimeout="30"))
     wanted = "a duration is a number with its unit ms, s, m or h: 30s, 15m, 1h30m"

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from admission.shape_cases import SHAPE_CASES
+from admission.table import CASES
 from allod import __version__
 from allod.api.crds import manifests
 from allod.cli.main import main
+from allod.cli.rules import OWN, about
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +132,30 @@ def test_sarif_is_what_code_review_reads(capsys: pytest.CaptureFixture[str]) -> 
         "message": {"text": GPU_COUNT},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": "article.yaml"}, "region": {"startLine": 17}}}],
     }
+
+
+@pytest.mark.usefixtures("folder")
+def test_sarif_names_files_as_a_forge_finds_them(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a b").mkdir()
+    Path("a b", "ü.yaml").write_text(ARTICLE)
+    outside = Path("..", "outside.yaml")
+    outside.write_text(ARTICLE)
+    inside = Path("article.yaml").absolute()
+    assert main(["lint", "-o", "sarif", "./article.yaml", str(inside), "a b/ü.yaml", str(outside), "absent.yaml"]) == 2
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    places = [found["locations"][0]["physicalLocation"]["artifactLocation"] for found in run["results"]]
+    uris = list(dict.fromkeys(place["uri"] for place in places))
+    assert uris == ["article.yaml", "a%20b/%C3%BC.yaml", outside.resolve().as_uri(), "absent.yaml"]
+    rules = run["tool"]["driver"]["rules"]
+    assert all(rules[found["ruleIndex"]]["id"] == found["ruleId"] for found in run["results"])
+    assert {rule["id"]: rule["shortDescription"]["text"] for rule in rules}["unreadable"] == about("unreadable")
+    assert run["invocations"] == [{"executionSuccessful": False}]
+
+
+def test_every_rule_has_its_sentence() -> None:
+    named = {case.rule for case in CASES}
+    assert all(about(name) for name in named | {case.rule for case in SHAPE_CASES} | set(OWN))
+    assert not named & set(OWN)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +364,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 from allod.cli.main import main
+from allod.cli.rules import OWN, about
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -50,6 +50,10 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [("name-taken", f"a claims x too: {TAKEN}")] * 2,
     ),
     "one name in two namespaces": ([model("a", "ai"), model("a", "dev")], []),
+    "the last of one object twice is the one that counts": (
+        [model("chat", **served("small")), model("small"), model("chat")],
+        [("duplicate-object", "ModelDeployment chat of namespace ai stands at 0.yaml:1 too: the one applied last wins")],
+    ),
     "one object twice": (
         [model("a"), model("a", replicas=2)],
         [("duplicate-object", "ModelDeployment a of namespace ai stands at 0.yaml:1 too: the one applied last wins")],
