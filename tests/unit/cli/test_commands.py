@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from allod import __version__
 from allod.api.crds import manifests
 from allod.cli.main import main
 from allod.cli.rules import OWN, about
+from tutorial.page import Command, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +96,20 @@ def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: lis
     assert [found["rule"] for found in json.loads(capsys.readouterr().out)] == rules
     comment = (EXAMPLES / f"{name}.yaml").read_text()
     assert ("finds nothing." in comment) is (code == 0)
+
+
+PAGE = EXAMPLES.parent / "command-line.md"
+
+
+@pytest.mark.parametrize(
+    "command", [step for step in steps(PAGE.read_text("utf-8")) if isinstance(step, Command)], ids=lambda step: step.text
+)
+def test_the_page_shows_what_is_printed(command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PAGE.parents[1])
+    program, *words = shlex.split(command.text)
+    assert program == "allod"
+    main(words)
+    assert command.missing(capsys.readouterr().out) is None
 
 
 def test_there_is_no_example_without_its_test() -> None:
@@ -364,7 +380,6 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 from allod.cli.main import main
-from allod.cli.rules import OWN, about
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -374,6 +389,7 @@ sys.exit(main(sys.argv[1:]))
     [
         (["run"], 2, "pip install 'allod[operator]'"),
         (["lint", "article.yaml"], 2, "pip install 'allod[lint]'"),
+        (["render", "article.yaml"], 2, "lint, plan and render need the module cel: pip install 'allod[lint]'"),
         (["crds"], 0, ""),
         (["inspect", "--model=config.json", "--engine=LlamaCpp", "--termination-log=log"], 1, ""),
     ],
