@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +16,10 @@ import yaml
 
 from allod import __version__
 from allod.cli import inspect, output
-from allod.cli.documents import read
 from allod.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from allod.cli.checked import Checked
-    from allod.cli.finding import Finding
-    from allod.cli.modelfiles import Model
-    from allod.domain.serving.fit import Fit
 
 USAGE = 2
 OPERATOR_IMAGE = (
@@ -83,7 +76,9 @@ def _manifests(parser: argparse.ArgumentParser) -> None:
 
 def lint(given: argparse.Namespace) -> int:
     """Findings alone."""
-    found = _looked(given)
+    from allod.cli.look import look  # noqa: PLC0415  # a pod's `allod inspect` starts without the rest
+
+    found = look(given)
     if given.output == "sarif":
         _say(output.sarif(found.findings))
     elif given.output == "json":
@@ -95,9 +90,10 @@ def lint(given: argparse.Namespace) -> int:
 
 def plan(given: argparse.Namespace) -> int:
     """Needs of each model that would be taken, then findings."""
-    from allod.cli.estimate import estimate  # noqa: PLC0415  # a pod's `allod inspect` starts without the rest
+    from allod.cli.estimate import estimate  # noqa: PLC0415  # as above
+    from allod.cli.look import look  # noqa: PLC0415  # as above
 
-    found = _looked(given)
+    found = look(given)
     estimates = [estimate(checked.model, *found.judged.get(index, (None, None))) for index, checked in enumerate(found.readable)]
     if given.output == "json":
         _say(json.dumps({"models": [each.document() for each in estimates], "findings": output.listed(found.findings)}, indent=2))
@@ -108,10 +104,11 @@ def plan(given: argparse.Namespace) -> int:
 
 def render(given: argparse.Namespace) -> int:
     """Objects of each model; nothing is printed when one of them would be refused."""
+    from allod.cli.look import look  # noqa: PLC0415  # as above
     from allod.cli.preview import defaults, first_plan, guessed  # noqa: PLC0415  # as above
 
     given.model_config = None
-    found = _looked(given)
+    found = look(given)
     if output.errors(found.findings):
         _warn(output.text(found.findings, found.looked_at))
         return output.exit_code(found.findings)
@@ -145,47 +142,6 @@ def run(_: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     return operator(settings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """What there is to say about the files."""
-
-    readable: list[Checked]
-    """Manifests that are whole enough to be judged."""
-    findings: list[Finding]
-    """In the order of the files and their lines."""
-    judged: dict[int, tuple[Model, Fit]]
-    """The memory of each of `readable`, by position."""
-    looked_at: int
-
-
-def _looked(given: argparse.Namespace) -> _Looked:
-    from allod.cli import lint as rules  # noqa: PLC0415  # as above
-    from allod.cli.preview import defaults  # noqa: PLC0415  # as above
-
-    files = _model_files(given.model_config) if given.model_config else None
-    reading = read(given.files, recursive=given.recursive)
-    readable, findings = rules.check(reading.documents, defaults(), given.namespace)
-    findings = [*reading.findings, *findings]
-    judged: dict[int, tuple[Model, Fit]] = {}
-    for index, checked in enumerate(readable):
-        if files:
-            fit, finding = rules.memory(checked, files.architecture, files.weights)
-            judged[index] = (files, fit)
-            findings += [finding] if finding else []
-    order = {file: at for at, file in enumerate(reading.files)}
-    return _Looked(readable, sorted(findings, key=lambda found: (order[found.file], found.line)), judged, len(reading.documents))
-
-
-def _model_files(path: Path) -> Model:
-    from allod.cli.modelfiles import MissingError, described  # noqa: PLC0415  # as above
-    from allod.domain.serving.model.architecture import UnreadableError  # noqa: PLC0415  # as above
-
-    try:
-        return described(path)
-    except (MissingError, UnreadableError, OSError) as error:
-        raise UsageError(f"--model-config {path}: {error}") from error
 
 
 class _Dumper(yaml.SafeDumper):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from allod import __version__
-from allod.cli.rules import about
 from allod.cli.source import UNREADABLE
 from allod.domain.quantity import count
 
@@ -60,6 +59,8 @@ def listed(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 def sarif(findings: Sequence[Finding]) -> str:
     """One run of one tool."""
+    from allod.cli.rules import about  # noqa: PLC0415  # it reads every schema, and a pod's `allod inspect` starts without them
+
     names = sorted({found.rule for found in findings})
     rules = [{"id": name, "shortDescription": {"text": about(name)}} for name in names]
     run = {

@@ -5,72 +5,20 @@ import json
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from admission.shape_cases import SHAPE_CASES
-from admission.table import CASES
 from allod import __version__
 from allod.api.crds import manifests
 from allod.cli.main import main
-from allod.cli.rules import OWN, about
 from tutorial.page import Command, steps
+from unit.cli.article import EXAMPLES, GPU_COUNT, HEAVY, SWAP, model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
-CONFIG = {
-    "architectures": ["Qwen2ForCausalLM"],
-    "num_hidden_layers": 48,
-    "num_attention_heads": 40,
-    "num_key_value_heads": 8,
-    "hidden_size": 5120,
-    "intermediate_size": 13824,
-    "vocab_size": 152064,
-    "max_position_embeddings": 131072,
-    "torch_dtype": "bfloat16",
-}
-ARTICLE = """\
-apiVersion: v1
-kind: Namespace
-metadata: {name: ai}
----
-apiVersion: allod.dev/v1alpha1
-kind: ModelDeployment
-metadata:
-  name: deepseek
-spec:
-  model:
-    uri: hf://deepseek-ai/DeepSeek-R1-Distill-Qwen-14B
-  engine:
-    type: vLLM
-    image: vllm/vllm-openai:v0.32.0
-    args:
-      swap-space: "4"
-  parallelism:
-    tensor: 4
-  resources:
-    gpu: {count: 1, memory: 24Gi}
-    memory: 64Gi
-"""
-GPU_COUNT = "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 gives 1"
-SWAP = "engine.args: swap-space is unknown to vLLM 0.32: the engine no longer swaps to memory of the host"
-HEAVY = "weights 28.1 GiB + overhead 3.7 GiB do not fit 24.0 GiB x 0.92 = 22.1 GiB of each GPU; it needs 2 GPUs or a quantized checkpoint"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the command runs, without variables of an operator."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("ALLOD_VLLM_IMAGE", "ALLOD_VLLM_CPU_IMAGE", "ALLOD_LLAMACPP_IMAGE", "ALLOD_INSPECT_IMAGE", "ALLOD_CLUSTER_DOMAIN"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "article.yaml").write_text(ARTICLE)
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    return tmp_path
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -83,11 +31,6 @@ def linted(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], 
         return json.loads(capsys.readouterr().out)
 
     return lint
-
-
-def model(**spec: Any) -> dict[str, Any]:
-    whole = {"model": {"uri": "pvc://m/x.gguf"}, "engine": {"type": "LlamaCpp"}, "resources": {"memory": "1Gi"}} | spec
-    return {"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "chat"}, "spec": whole}
 
 
 @pytest.mark.parametrize(("name", "code", "rules"), [("chat", 0, []), ("legal", 0, []), ("survive", 0, []), ("article", 1, ["gpu-count"])])
@@ -131,47 +74,6 @@ def test_lint_names_line_rule_and_sentence(capsys: pytest.CaptureFixture[str]) -
 def test_lint_judges_memory_by_what_is_reserved(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", "article.yaml", "--model-config", "config.json"]) == 1
     assert f"article.yaml:19  error    memory        {HEAVY}\n" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("folder")
-def test_sarif_is_what_code_review_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lint", "-o", "sarif", "article.yaml"]) == 1
-    document = json.loads(capsys.readouterr().out)
-    assert document["version"] == "2.1.0"
-    (run,) = document["runs"]
-    assert run["tool"]["driver"]["name"] == "allod"
-    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["gpu-count", "ignored", "unknown-flag"]
-    assert run["results"][2] == {
-        "ruleId": "gpu-count",
-        "ruleIndex": 0,
-        "level": "error",
-        "message": {"text": GPU_COUNT},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": "article.yaml"}, "region": {"startLine": 17}}}],
-    }
-
-
-@pytest.mark.usefixtures("folder")
-def test_sarif_names_files_as_a_forge_finds_them(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("a b").mkdir()
-    Path("a b", "ü.yaml").write_text(ARTICLE)
-    outside = Path("..", "outside.yaml")
-    outside.write_text(ARTICLE)
-    inside = Path("article.yaml").absolute()
-    assert main(["lint", "-o", "sarif", "./article.yaml", str(inside), "a b/ü.yaml", str(outside), "absent.yaml"]) == 2
-    (run,) = json.loads(capsys.readouterr().out)["runs"]
-    places = [found["locations"][0]["physicalLocation"]["artifactLocation"] for found in run["results"]]
-    uris = list(dict.fromkeys(place["uri"] for place in places))
-    assert uris == ["article.yaml", "a%20b/%C3%BC.yaml", outside.resolve().as_uri(), "absent.yaml"]
-    rules = run["tool"]["driver"]["rules"]
-    assert all(rules[found["ruleIndex"]]["id"] == found["ruleId"] for found in run["results"])
-    assert {rule["id"]: rule["shortDescription"]["text"] for rule in rules}["unreadable"] == about("unreadable")
-    assert run["invocations"] == [{"executionSuccessful": False}]
-
-
-def test_every_rule_has_its_sentence() -> None:
-    named = {case.rule for case in CASES}
-    assert all(about(name) for name in named | {case.rule for case in SHAPE_CASES} | set(OWN))
-    assert not named & set(OWN)
 
 
 @pytest.mark.parametrize(
@@ -266,70 +168,6 @@ def test_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert [found["rule"] for found in document["findings"]] == ["ignored", "unknown-flag", "gpu-count", "memory"]
     assert main(["plan", str(EXAMPLES / "chat.yaml"), "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["models"][0]["fit"] is None
-
-
-@pytest.mark.usefixtures("folder")
-def test_render_prints_what_the_operator_would_make(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "--namespace", "demo", str(EXAMPLES / "chat.yaml")]) == 0
-    text = capsys.readouterr().out
-    objects = list(yaml.safe_load_all(text))
-    assert [each["kind"] for each in objects] == [
-        "NetworkPolicy",
-        "PodDisruptionBudget",
-        "ControllerRevision",
-        "Service",
-        "Service",
-        "StatefulSet",
-        "Service",
-        "PodMonitor",
-        "PrometheusRule",
-    ]
-    assert {each["metadata"]["namespace"] for each in objects} == {"demo"}
-    assert not any("ownerReferences" in each["metadata"] for each in objects)
-    assert "&id" not in text
-    assert main(["render", "-o", "json", "--namespace", "demo", str(EXAMPLES / "chat.yaml")]) == 0
-    assert json.loads(capsys.readouterr().out)["items"] == objects
-
-
-@pytest.mark.usefixtures("folder")
-def test_render_names_the_operators_image_and_says_when_it_had_to_guess(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chat = str(EXAMPLES / "chat.yaml")
-    assert main(["render", chat]) == 0
-    told = capsys.readouterr()
-    assert f"image: allod:{__version__}\n" in told.out
-    assert told.err.startswith(f"allod: the operator's own image is not known, so the container inspect has allod:{__version__}: give")
-    monkeypatch.setenv("ALLOD_INSPECT_IMAGE", "registry.corp/allod:7")
-    assert main(["render", chat]) == 0
-    told = capsys.readouterr()
-    assert "image: registry.corp/allod:7\n" in told.out
-    assert told.err == ""
-    assert main(["render", "--operator-image", "registry.corp/allod:8", chat]) == 0
-    assert "image: registry.corp/allod:8\n" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("folder")
-def test_render_says_nothing_of_the_operators_image_where_no_pod_has_it(capsys: pytest.CaptureFixture[str]) -> None:
-    hub = {"model": {"uri": "hf://org/name"}, "engine": {"type": "vLLM"}}
-    Path("hub.yaml").write_text(yaml.safe_dump(model(**hub)))
-    assert main(["render", "hub.yaml"]) == 0
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.usefixtures("folder")
-def test_render_takes_the_operators_own_images(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALLOD_LLAMACPP_IMAGE", "registry.corp/llama.cpp:1")
-    main(["render", str(EXAMPLES / "chat.yaml")])
-    assert "image: registry.corp/llama.cpp:1\n" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("folder")
-def test_render_prints_no_objects_of_a_model_that_would_be_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "article.yaml"]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert GPU_COUNT in printed.err
 
 
 def test_crds_are_those_that_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
