@@ -60,7 +60,9 @@ def _claim(model: ModelDeployment) -> Claim:
 def _companion(model: ModelDeployment) -> Companion:
     """The same of a standby."""
     name, spec = model.metadata.name, model.spec
-    return Companion(name, served_names(name, spec.document()), spec.model.task, spec.replicas, standby_name(model), revision=None)
+    return Companion(
+        name, served_names(name, spec.document()), spec.model.task, spec.replicas, spec.suspend, standby_name(model), revision=None
+    )
 
 
 def _finding(checked: Checked, path: str, rule: str, message: str, level: Level = "error") -> Finding:

@@ -153,7 +153,7 @@ class World:
             apis=self.apis,
             figures=dict.fromkeys(self.letters, self.figures) if self.figures else {},
             events=self.warnings,
-            companion=self.companion,
+            companions={"chat-small": self.companion} if self.companion else {},
             moved_lately=self.moved_lately,
             beats=self._beats(),
             blind=self.blind,
@@ -305,6 +305,7 @@ def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
         "served_names": frozenset({"chat", "chat-small"}),
         "task": "Generate",
         "replicas": replicas,
+        "suspended": False,
     }
     return Companion(**(fields | {"standby": None, "revision": "5ba11000", "pods": found} | other))
 

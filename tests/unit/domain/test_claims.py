@@ -80,6 +80,6 @@ def test_what_a_model_holds_is_what_its_home_was_started_under(told: dict[str, s
 
 
 def test_a_model_without_a_home_holds_nothing_and_one_without_a_served_name_has_its_own() -> None:
-    assert held("chat", {}, None) == Held()
+    assert held("chat", {}, SNAPSHOT) == Held()
     assert served_names("chat", {"model": {"aliases": None}}) == frozenset({"chat"})
     assert served_names("chat", {}) == frozenset({"chat"})

@@ -55,12 +55,19 @@ class Claim:
     """`servedName` (or the object's name) and all aliases, of its spec."""
     held: Held = Held()
     standby: str | None = None
-    """The ModelDeployment that answers for it."""
+    """The ModelDeployment that answers for it when it cannot."""
+    traffic: str | None = None
+    """The one that answers for it now. Not `standby` when the spec was edited meanwhile."""
 
     @property
     def names(self) -> frozenset[str]:
         """All that it stands in the way of."""
         return self.asks | self.held.names
+
+    @property
+    def leans_on(self) -> tuple[str | None, ...]:
+        """Who answers for it, or could."""
+        return self.standby, self.traffic
 
     def stage(self, name: str) -> Stage:
         """How far it came under one of its names."""
@@ -79,11 +86,11 @@ def served_names(name: str, spec: Mapping[str, Any]) -> frozenset[str]:
     return frozenset({model.get("servedName") or name, *(model.get("aliases") or ())})
 
 
-def held(name: str, status: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> Held:
-    """What the ModelDeployment `name` holds, by its last status. `snapshot`: of its `activeRevision`; None: it has none."""
-    if snapshot is None:
-        return Held()
+def held(name: str, status: Mapping[str, Any], snapshot: Mapping[str, Any]) -> Held:
+    """What the ModelDeployment `name` holds, by its last status. `snapshot`: of its `activeRevision`, where it has one."""
     home = status.get("activeRevision")
+    if home is None:
+        return Held()
     told: Mapping[str, Any] = next((each for each in status.get("revisions") or () if each.get("name") == home), {})
     served = bool(told.get("readySince") or told.get("goodSince")) or told.get("state") in SERVING
     return Held(served_names(name, snapshot), served)
@@ -91,7 +98,7 @@ def held(name: str, status: Mapping[str, Any], snapshot: Mapping[str, Any] | Non
 
 def taken(mine: Claim, names: frozenset[str], others: Iterable[Claim]) -> Finding | None:
     """Who keeps one of these names of ours. A standby lists the names of its primary: that is how clients notice nothing."""
-    rivals = [other for other in others if other.name != mine.standby and other.standby != mine.name]
+    rivals = [other for other in others if other.name not in mine.leans_on and mine.name not in other.leans_on]
     ahead = [(other.rank(name), name, other) for other in rivals for name in names & other.names if other.rank(name) < mine.rank(name)]
     if not ahead:
         return None

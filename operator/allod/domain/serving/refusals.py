@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from allod.domain.serving import flags
 from allod.domain.serving.claim import Claim, Held, served_names, taken
 from allod.domain.serving.finding import Finding
+from allod.domain.serving.standby import routed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def refusal(seen: Seen, found: Survey) -> Finding | None:
 def goes_on(found: Survey, refused: Finding) -> bool:
     """Whether a revision that is refused, and runs already, stays as it is: what serves always does."""
     facts = found.facts.get(found.desired.hash)
-    if facts is None or facts.asked is None:
+    if facts is None or not facts.asked:
         return False
     return refused.reason != "NameTaken" or (_served(facts) and found.home == found.desired.hash)
 
@@ -70,7 +71,8 @@ def _served(facts: RevisionFacts) -> bool:
 def _claim(seen: Seen, found: Survey) -> Claim:
     meta, home = seen.model.metadata, found.facts.get(found.home or "")
     holds = Held(served_names(meta.name, home.revision.snapshot), _served(home)) if home else Held()
-    return Claim(meta.name, meta.creation_timestamp, served_names(meta.name, found.desired.snapshot), holds, standby_name(seen.model))
+    asks = served_names(meta.name, found.desired.snapshot)
+    return Claim(meta.name, meta.creation_timestamp, asks, holds, standby_name(seen.model), routed(seen))
 
 
 def standby_name(model: ModelDeployment) -> str | None:
