@@ -11,6 +11,7 @@ from allod.domain.serving import standbyanswers as standbys
 from allod.domain.serving import wishes
 from allod.domain.serving.crossroads import ASLEEP, WAKING
 from allod.domain.serving.finding import CONCERNS
+from allod.domain.serving.schedule import bad_schedule
 
 if TYPE_CHECKING:
     from allod.domain.serving.outcome import Outcome
@@ -86,6 +87,9 @@ def degraded(outcome: Outcome) -> Condition:
         return Condition("Degraded", "True", "PodsNotReady", left)
     if unknown:
         return Condition("Degraded", "True", "UnknownRevision", unknown)
+    wish = outcome.seen.model.spec.standby.drill if outcome.seen.model.spec.standby else None
+    if wish and (bad := bad_schedule(wish)):
+        return Condition("Degraded", "True", bad.reason, bad.message)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
 
