@@ -293,7 +293,7 @@ class World:
         self.status = {}
 
     def with_neighbour(self, name: str, created: str, *served: str, **more: Any) -> None:
-        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
+        self.neighbours = (*self.neighbours, Neighbour(name, created, frozenset(served), **more))
 
 
 def heard(state: State, message: str, at: datetime, *, before: bool = True) -> Beat:
@@ -306,6 +306,7 @@ def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
     names = [f"chat-small-5ba11000-{number}" for number in range(up)]
     found = tuple({"metadata": {"name": name, "uid": name}, "status": ready()} for name in names)
     fields: dict[str, Any] = {
+        "name": "chat-small",
         "served_names": frozenset({"chat", "chat-small"}),
         "task": "Generate",
         "replicas": replicas,

@@ -39,7 +39,8 @@ def ready(outcome: Outcome) -> Condition:
     """Does the model serve now? True as long as one pod of any revision does: that is the point of it."""
     active = outcome.active
     if outcome.away and outcome.standby_pods:
-        serves = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.away.model} serve"
+        pods_ = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.away.model}"
+        serves = f"{pods_} {'serves' if outcome.standby_pods == 1 else 'serve'}"
         return Condition("Ready", "True", "StandbyServing", serves)
     if active and active.ready and not outcome.away:
         return Condition("Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve")
@@ -147,7 +148,8 @@ def fits_memory(outcome: Outcome) -> Condition:
     subject = outcome.subject
     figures = outcome.seen.figures.get(subject.revision.hash) if subject else None
     if figures:
-        room = f"the engine has room for {count(figures.kv_cache_tokens, 'token')}, {figures.max_concurrency:g} requests of full length"
+        at_once = count(figures.max_concurrency, "request")
+        room = f"the engine has room for {count(figures.kv_cache_tokens, 'token')}, {at_once} of full length"
         return Condition("FitsMemory", "True", "Measured", room)
     inspected = subject.inspection if subject else None
     if inspected:

@@ -15,7 +15,7 @@ from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
 from allod.domain.serving.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
-from allod.domain.serving.refusals import refusal
+from allod.domain.serving.refusals import gives_way, goes_on, refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
 from allod.domain.serving.schedule import next_time
@@ -39,7 +39,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
     if seen.model.metadata.deletion_timestamp:
         return Decision(hands_off=True)
     found = survey(seen, now)
-    refused = refusal(seen)
+    refused = refusal(seen, found)
     suspended = seen.model.spec.suspend
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
@@ -79,12 +79,11 @@ def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]
 
 
 def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
-    name, rollout = found.desired.hash, seen.model.spec.rollout
-    runs = name in found.facts and bool(found.facts[name].asked)
+    rollout = seen.model.spec.rollout
     return Position(
-        desired=None if refused and not runs else name,
+        desired=None if refused and not goes_on(found, refused) else found.desired.hash,
         wanted=wanted(seen),
-        home=found.home,
+        home=None if gives_way(seen, found) else found.home,
         standings={revision: facts.standing for revision, facts in found.facts.items()},
         fallback=found.fallback,
         strategy=rollout.strategy,
