@@ -94,7 +94,7 @@ class Schedule(Value):
 
     __slots__ = ()
     pattern = _cron()
-    sentence = "a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is at three o'clock on each Sunday"
+    sentence = "a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is three in the morning of each Sunday"
     max_length = 100
 
 
