@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERVAL = "15s"
-"""Between two samples of a series, and between two looks at the rules."""
+"""Between two samples of a series, unless a story has another one, and between two looks at the rules."""
 SELECTED = re.compile(r"([a-zA-Z_:][\w:]*)\{")
 """A name in front of labels: our rules write labels behind every name."""
 MADE_BY_PROMETHEUS = {"up"}
@@ -33,6 +33,7 @@ class Story:
     """By the time since the beginning, such as 5m: exactly these alerts, as `severity AlertName`."""
     alerts: list[dict[str, Any]] = field(default_factory=list)
     """promtool's own alert_rule_test, for whole labels and sentences."""
+    interval: str = INTERVAL
 
     def document(self) -> dict[str, Any]:
         expression = 'count by (alertname, severity) (ALERTS{alertstate="firing"})'
@@ -41,7 +42,7 @@ class Story:
         ]
         return {
             "name": self.name,
-            "interval": INTERVAL,
+            "interval": self.interval,
             "input_series": [{"series": series, "values": values} for series, values in self.series.items()],
             "promql_expr_test": asked,
             "alert_rule_test": self.alerts,

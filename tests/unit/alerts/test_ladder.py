@@ -114,7 +114,7 @@ STORIES = (
     ),
     story(
         "the operator and the engines are away",
-        {each: "1x20 stale" for each in HEALTHY},
+        dict.fromkeys(HEALTHY, "1x20 stale"),
         m5=NOTHING,
         m9=NOTHING,
         m11={"warning AllodOperatorSilent"},
