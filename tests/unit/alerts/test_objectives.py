@@ -171,6 +171,11 @@ CASES = (
     Counted("the engine was started anew", {"answered": restarted(10), "failed": restarted(1)}),
     Counted("first tokens are late", {"answered": steady(10)}, (steady(0), steady(8), steady(10), steady(10))),
     Counted("first tokens are in time", {"answered": steady(100)}, (steady(50), steady(95), steady(100), steady(100))),
+    Counted(
+        "most fail, so few have a first token",
+        {"answered": steady(3), "failed": steady(10)},
+        (steady(0), steady(0), steady(3), steady(3)),
+    ),
     Counted("few first tokens, all late", {"answered": steady(3)}, (steady(0), steady(0), steady(3), steady(3))),
 )
 
@@ -203,6 +208,14 @@ def test_prometheus_judges_as_the_operator_does(promtool: Promtool) -> None:
     promtool.test(rule_of(), [seen_by_prometheus(case) for case in CASES])
 
 
-@pytest.mark.parametrize(("name", "alerts"), [("a tenth fails", {ERRORS}), ("first tokens are late", {LATE}), ("too few to say", NOTHING)])
+@pytest.mark.parametrize(
+    ("name", "alerts"),
+    [
+        ("a tenth fails", {ERRORS}),
+        ("first tokens are late", {LATE}),
+        ("too few to say", NOTHING),
+        ("most fail, so few have a first token", {ERRORS}),
+    ],
+)
 def test_the_cases_have_both_outcomes(name: str, alerts: set[str]) -> None:
     assert judged(next(case for case in CASES if case.name == name)) == alerts

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import story
+from allod.domain.serving import page, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.fence import due, fenced, told
@@ -55,7 +55,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now)], now),
+        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now), *page.due(outcome)], now),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from allod.domain.quantity import duration
+from allod.domain.serving.page import BY_INTENT, DOWN
 from allod.render.monitoring.promql import condition, pods, span
 from allod.render.monitoring.rule import Rule, alert
 from allod.render.monitoring.wording import SECTION_OF_REASON, given_up, named, patience, reason_of, who
@@ -12,10 +13,6 @@ from allod.render.monitoring.wording import SECTION_OF_REASON, given_up, named, 
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
 
-DOWN = 120.0
-"""Seconds without any answer. An engine of llama.cpp that crashes is back after 2 s, a small one of vLLM after 36 to 51 s."""
-BY_INTENT = ("ScaledToZero", "Starting")
-"""Reasons for which a model does not serve that are no failure. A start that takes too long has another one, StartupTimeout."""
 NOT_URGENT = ("RolledBackByHand", "InsufficientGPUs")
 """Reasons for which nobody is called: a person chose it; or more GPUs are wanted while others serve."""
 
@@ -40,7 +37,7 @@ def _down(model: ModelDeployment) -> Rule:
         "page",
         "model",
         expr=f"max({down}) == 1",
-        lasting=patience(model, DOWN),
+        lasting=patience(model, DOWN.total_seconds()),
         says=f"Model {who(model)} does not serve: nobody answers its clients.",
         do=f"{reason_of(down)} kubectl describe mdl {named(model)} tells it in sentences; {SECTION_OF_REASON}.",
     )
