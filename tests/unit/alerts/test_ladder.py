@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.promtool import Promtool, Story
-from unit.alerts.conftest import rule_of, scraped, told
+from support.rules import rule_of, scraped, told
 
 LONG = 200
 """Samples: 50 minutes."""

@@ -12,7 +12,7 @@ from allod.domain.serving.counts import Buckets, Counts
 from allod.domain.serving.slos import verdicts
 from allod.domain.serving.windows import Reading, Track, window
 from support.promtool import Story
-from unit.alerts.conftest import SPEC, answered, rule_of, scraped, told
+from support.rules import SPEC, answered, rule_of, scraped, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ from allod.render.monitoring.promql import span
 from allod.runtime.metrics import Metrics
 from support.golden import FOLDER
 from support.promtool import Promtool, asked_for, on_page
-from unit.alerts.conftest import rule_of
+from support.rules import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
