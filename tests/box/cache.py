@@ -6,7 +6,7 @@
     debs/  root/           Debian packages of another suite, and where they are unpacked
     prometheus/            Prometheus and promtool, unpacked
     images/*.tar           container images
-    box/                   the state of the one box that `python3 -m box up` runs
+    box/                   the state of the one box that `python3 tests/box up` runs
 """
 
 from __future__ import annotations
