@@ -59,6 +59,12 @@ STORIES = (
         m9={DOWN},
     ),
     story("it was put to sleep", {SERVING: "", told("Ready", "False", "ScaledToZero"): f"1x{LONG}"}, m49=NOTHING),
+    story(
+        "it wakes from no replicas, for longer than a page waits",
+        {SERVING: "", told("Ready", "False", "Waking"): f"1x{LONG}", told("Degraded", "True", "PodsNotReady"): f"1x{LONG}"},
+        m49=NOTHING,
+    ),
+    story("a person mistyped an annotation", {told("Degraded", "True", "UnknownRevision"): f"1x{LONG}"}, m49=NOTHING),
     story("it starts for the first time", {SERVING: "", told("Ready", "False", "Starting"): f"1x{LONG}"}, m49=NOTHING),
     story(
         "the standby answers for twenty minutes",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from allod.domain.serving.page import BY_INTENT
+from allod.render.monitoring.pagerules import NOT_URGENT
 from allod.render.monitoring.promql import span
 from allod.runtime.metrics import Metrics
 from support.golden import FOLDER
@@ -76,6 +78,15 @@ def test_the_sections_that_alerts_point_to_are_there() -> None:
     named = {section for each in sentences for section in re.findall(r"troubleshooting.md, section (\w+)", each)}
     assert named <= HEADINGS
     assert {"SLOErrors", "NotScraped", "OperatorSilent", "Saturated", "EngineHung", "Flapping"} <= named
+
+
+def test_every_reason_that_an_alert_may_name_has_its_section() -> None:
+    sources = [each.read_text() for folder in ("domain", "reconcile") for each in (ROOT / "operator/allod" / folder).rglob("*.py")]
+    bad = r'Condition\(\s*"(?:Ready|StandbyReady|GPUsAvailable)", "False", "(\w+)"|Condition\(\s*"Degraded", "True", "(\w+)"'
+    found = {reason for source in sources for pair in re.findall(bad, source) for reason in pair if reason}
+    found |= {reason for source in sources for reason in re.findall(r'^        return "([A-Z]\w+)", f?"', source, re.MULTILINE)}
+    assert {"Unavailable", "StandbyRemoved", "PodsNotReady"} <= found, "the pattern no longer matches how conditions are written"
+    assert found - set(NOT_URGENT) - set(BY_INTENT) <= HEADINGS
 
 
 @pytest.mark.parametrize(

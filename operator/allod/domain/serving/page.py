@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from allod.domain.quantity import duration
 from allod.domain.serving import answers
 from allod.domain.serving import standbyanswers as standbys
+from allod.domain.serving.crossroads import ASLEEP, WAKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 DOWN = timedelta(minutes=2)
 """Without any answer, at most. An engine of llama.cpp that crashes is back after 2 s, a small one of vLLM after 36 to 51 s."""
-BY_INTENT = ("ScaledToZero", "Starting")
+BY_INTENT = (ASLEEP, WAKING, "Starting")
 """Reasons for which a model does not serve that are no failure. A start that takes too long has another one, StartupTimeout."""
 PAGED = "Paged"
 """The step of `status.history`."""

@@ -12,7 +12,7 @@ from allod.domain.quantity import duration
 from allod.render.monitoring.pagerules import NOT_URGENT
 from allod.render.monitoring.promql import condition, pods, span
 from allod.render.monitoring.rule import Rule, alert
-from allod.render.monitoring.wording import SECTION_OF_LABEL, SECTION_OF_REASON, given_up, named, patience, reason_of, who
+from allod.render.monitoring.wording import SECTION_OF_LABEL, SECTION_OF_REASON, degraded, given_up, named, patience, reason_of, who
 
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
@@ -36,13 +36,12 @@ def ladder_rules(model: ModelDeployment) -> list[Rule]:
 
 
 def _degraded(model: ModelDeployment) -> Rule:
-    degraded = condition(model, "Degraded", "True", no_reason=(*NOT_URGENT, "Flapping"))
     return alert(
         model,
         "AllodDegraded",
         "warning",
         "model",
-        expr=f"max by (reason) ({degraded}) == 1\nunless on () {given_up(model)}",
+        expr=degraded(model, no_reason=(*NOT_URGENT, "Flapping"), by="reason"),
         lasting=patience(model, WRONG),
         says=f"Something is wrong with model {who(model)}: {{{{ $labels.reason }}}}.",
         do="Nothing yet where the operator can help itself. docs/troubleshooting.md, section {{ $labels.reason }}, says where it cannot.",
@@ -112,7 +111,8 @@ def _rollout_stalled(model: ModelDeployment) -> Rule:
         # A minute more: at the deadline itself the operator gives up what it can.
         lasting=span(deadline + 60),
         says=f"Model {who(model)} is not what its spec asks for after rollout.progressDeadline ({duration(deadline)}).",
-        do=f"It waits: {{{{ $labels.reason }}}}. kubectl describe mdl {named(model)} says for what; {SECTION_OF_LABEL}.",
+        do=f"The reason is {{{{ $labels.reason }}}}. kubectl describe mdl {named(model)} says what it waits for; but for "
+        "RollingOut and Starting docs/troubleshooting.md has a section of that name.",
     )
 
 

@@ -8,13 +8,13 @@ from allod.domain.quantity import duration
 from allod.domain.serving.page import BY_INTENT, DOWN
 from allod.render.monitoring.promql import condition, pods, span
 from allod.render.monitoring.rule import Rule, alert
-from allod.render.monitoring.wording import SECTION_OF_REASON, given_up, named, patience, reason_of, who
+from allod.render.monitoring.wording import SECTION_OF_REASON, degraded, named, patience, reason_of, who
 
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
 
-NOT_URGENT = ("RolledBackByHand", "InsufficientGPUs")
-"""Reasons for which nobody is called: a person chose it; or more GPUs are wanted while others serve."""
+NOT_URGENT = ("RolledBackByHand", "UnknownRevision", "InsufficientGPUs")
+"""Reasons for which nobody is called: a person chose it, or mistyped it; or more GPUs are wanted while others serve."""
 
 
 def page_rules(model: ModelDeployment) -> list[Rule]:
@@ -60,23 +60,21 @@ def _lost(model: ModelDeployment) -> Rule:
 
 
 def _degraded_too_long(model: ModelDeployment) -> Rule:
-    degraded = condition(model, "Degraded", "True", no_reason=NOT_URGENT)
-    after = model.spec.health.page.after
+    after, reason = model.spec.health.page.after, reason_of(condition(model, "Degraded", "True"))
     return alert(
         model,
         "AllodDegradedTooLong",
         "page",
         "model",
-        expr=f"max({degraded}) == 1\nunless on () {given_up(model)}",
+        expr=degraded(model, no_reason=NOT_URGENT),
         lasting=span(after.seconds),
         says=f"Model {who(model)} has been degraded for {duration(after.seconds)}, and the operator could not mend it.",
-        do=f"{reason_of(degraded)} kubectl describe mdl {named(model)} tells it in sentences; {SECTION_OF_REASON}.",
+        do=f"{reason} kubectl describe mdl {named(model)} tells it in sentences; {SECTION_OF_REASON}.",
     )
 
 
 def _on_standby_too_long(model: ModelDeployment) -> Rule:
-    after = model.spec.health.page.after
-    degraded = condition(model, "Degraded", "True")
+    after, reason = model.spec.health.page.after, reason_of(condition(model, "Degraded", "True"))
     return alert(
         model,
         "AllodOnStandbyTooLong",
@@ -85,5 +83,5 @@ def _on_standby_too_long(model: ModelDeployment) -> Rule:
         expr=f"max({condition(model, 'FailedOver', 'True', no_reason=('HandedOff',))}) == 1",
         lasting=span(after.seconds),
         says=f"The standby has answered for model {who(model)} for {duration(after.seconds)}, and there is none behind it.",
-        do=f"{reason_of(degraded)} kubectl describe mdl {named(model)} says why the model does not come back; {SECTION_OF_REASON}.",
+        do=f"{reason} kubectl describe mdl {named(model)} says why the model does not come back; {SECTION_OF_REASON}.",
     )

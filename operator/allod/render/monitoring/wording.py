@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from allod.domain.serving.crossroads import WAKING
 from allod.render.monitoring.promql import condition, span
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ def patience(model: ModelDeployment, usual: float) -> str:
 def reason_of(series: str) -> str:
     """Asked when the alert is sent: as a label it would begin the alert's time anew whenever it changes."""
     return f"The reason is {{{{ range query `{series}` }}}}{{{{ .Labels.reason }}}}{{{{ else }}}}not known{{{{ end }}}}."
+
+
+def degraded(model: ModelDeployment, *, no_reason: tuple[str, ...], by: str = "") -> str:
+    """Something is wrong with what serves or should: not with a revision that was given up, nor with one that wakes from no replicas."""
+    wrong = condition(model, "Degraded", "True", no_reason=no_reason)
+    waking = condition(model, "Ready", "False", reason=WAKING)
+    return f"max{f' by ({by}) ' if by else ''}({wrong}) == 1\nunless on () {given_up(model)}\nunless on () {waking}"
 
 
 def given_up(model: ModelDeployment) -> str:
