@@ -80,6 +80,7 @@ STORIES = (
         m20={AWAY, DEGRADED, AWAY_TOO_LONG, TOO_LONG},
         m25=NOTHING,
     ),
+    story("the standby is tried by a drill", {told("FailedOver", "True", "Drill"): f"1x{LONG}"}, m49=NOTHING),
     story("a rollout moved traffic to the standby", {told("FailedOver", "True", "HandedOff"): f"1x{LONG}"}, m49=NOTHING),
     story(
         "it came back and failed again and again",

@@ -24,6 +24,8 @@ DOWN = timedelta(minutes=2)
 """Without any answer, at most. An engine of llama.cpp that crashes is back after 2 s, a small one of vLLM after 36 to 51 s."""
 BY_INTENT = (ASLEEP, WAKING, "Starting")
 """Reasons for which a model does not serve that are no failure. A start that takes too long has another one, StartupTimeout."""
+AWAY_BY_INTENT = (standbys.REASONS["Handoff"], standbys.REASONS["Drill"])
+"""The same for a standby that answers."""
 PAGED = "Paged"
 """The step of `status.history`."""
 
@@ -51,7 +53,7 @@ def _troubles(outcome: Outcome) -> Iterator[tuple[str, datetime, timedelta]]:
     ready, away = answers.ready(outcome), standbys.failed_over(outcome)
     if ready.status == "False" and ready.reason not in BY_INTENT and (since := _since(outcome, ready)):
         yield "nobody has answered", since, min(DOWN, after)
-    if away.status == "True" and away.reason != "HandedOff" and (since := _since(outcome, away)):
+    if away.status == "True" and away.reason not in AWAY_BY_INTENT and (since := _since(outcome, away)):
         yield "the standby has answered", since, after
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from allod.domain.quantity import duration
+from allod.domain.serving.page import AWAY_BY_INTENT
 from allod.render.monitoring.pagerules import NOT_URGENT
 from allod.render.monitoring.promql import condition, pods, span
 from allod.render.monitoring.rule import Rule, alert
@@ -49,7 +50,7 @@ def _degraded(model: ModelDeployment) -> Rule:
 
 
 def _failed_over(model: ModelDeployment) -> Rule:
-    away = condition(model, "FailedOver", "True", no_reason=("HandedOff",))
+    away = condition(model, "FailedOver", "True", no_reason=AWAY_BY_INTENT)
     return alert(
         model,
         "AllodFailedOver",

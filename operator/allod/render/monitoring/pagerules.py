@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from allod.domain.quantity import duration
-from allod.domain.serving.page import BY_INTENT, DOWN
+from allod.domain.serving.page import AWAY_BY_INTENT, BY_INTENT, DOWN
 from allod.render.monitoring.promql import condition, pods, span
 from allod.render.monitoring.rule import Rule, alert
 from allod.render.monitoring.wording import SECTION_OF_REASON, degraded, named, patience, reason_of, who
@@ -80,7 +80,7 @@ def _on_standby_too_long(model: ModelDeployment) -> Rule:
         "AllodOnStandbyTooLong",
         "page",
         "model",
-        expr=f"max({condition(model, 'FailedOver', 'True', no_reason=('HandedOff',))}) == 1",
+        expr=f"max({condition(model, 'FailedOver', 'True', no_reason=AWAY_BY_INTENT)}) == 1",
         lasting=span(after.seconds),
         says=f"The standby has answered for model {who(model)} for {duration(after.seconds)}, and there is none behind it.",
         do=f"{reason} kubectl describe mdl {named(model)} says why the model does not come back; {SECTION_OF_REASON}.",
