@@ -85,7 +85,7 @@ def test_every_reason_that_an_alert_may_name_has_its_section() -> None:
     bad = r'Condition\(\s*"(?:Ready|StandbyReady|GPUsAvailable)", "False", "(\w+)"|Condition\(\s*"Degraded", "True", "(\w+)"'
     found = {reason for source in sources for pair in re.findall(bad, source) for reason in pair if reason}
     answers = (ROOT / "operator/allod/domain/serving/answers.py").read_text()
-    found |= {reason for reason in re.findall(r'^        return "([A-Z]\w+)", f?"', answers, re.MULTILINE)}
+    found |= set(re.findall(r'^        return "([A-Z]\w+)", f?"', answers, re.MULTILINE))
     assert {"Unavailable", "StandbyRemoved", "PodsNotReady"} <= found, "the pattern no longer matches how conditions are written"
     assert found - set(NOT_URGENT) - set(BY_INTENT) <= HEADINGS
 
