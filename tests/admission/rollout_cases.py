@@ -55,6 +55,13 @@ ROLLOUT_CASES = (
         "health.failover.holdFor 25h is not between 0s and 24h",
     ),
     Case(
+        "page-after",
+        vllm(health__page__after="0s"),
+        vllm(health__page__after="25h"),
+        "spec.health.page.after",
+        "health.page.after 25h is not between 0s and 24h",
+    ),
+    Case(
         "max-activation",
         vllm(standby=SMALL | {"maxActivation": "2h"}),
         vllm(standby=SMALL | {"maxActivation": "500ms"}),

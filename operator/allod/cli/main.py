@@ -150,6 +150,13 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class's name and signature
         return True
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Text of several lines as a block, which a person can read."""
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
 
 def to_yaml(objects: Sequence[Any]) -> str:
     """One stream of documents, in the order of their keys as we write them."""

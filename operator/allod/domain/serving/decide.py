@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import sideline, story
+from allod.domain.serving import page, sideline, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
@@ -64,7 +64,15 @@ def decide(seen: Seen, now: datetime) -> Decision:
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
         requeue_after=_look_again(
-            route, [*found.look_again(now), *due(seen, found, route, now), *sideline.due(seen, found, now), *_drills(seen, runs, now)], now
+            route,
+            [
+                *found.look_again(now),
+                *due(seen, found, route, now),
+                *sideline.due(seen, found, now),
+                *_drills(seen, runs, now),
+                *page.due(outcome),
+            ],
+            now,
         ),
     )
 

@@ -13,6 +13,7 @@ from allod.domain.plan import Event
 from allod.domain.quantity import duration
 from allod.domain.serving import answers, wishes
 from allod.domain.serving.crossroads import RETURNED
+from allod.domain.serving.page import PAGED, paged
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
 
@@ -27,14 +28,14 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NOTE = 1024
 """Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed"})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed", PAGED})
 
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _retried(outcome), _failed(outcome), _moved(outcome), _drilled(outcome), _good(outcome))
+    told = (_created(outcome), _retried(outcome), _failed(outcome), _moved(outcome), _drilled(outcome), _good(outcome), paged(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -152,6 +153,8 @@ def _note(step: dict[str, Any]) -> str:
     match step["action"]:
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"
+        case "Paged":
+            note = f"a person is needed: {step['cause']}"
         case "RevisionCreated" | "RevisionRestored" | "RevisionRetried" | "RevisionGood":
             note = f"revision {step['to']}: {step['cause']}"
         case _:
