@@ -80,7 +80,8 @@ ROLLOUT_CASES = (
         vllm(standby=SMALL | {"drill": {"schedule": "0 3 * * 0"}}),
         vllm(standby=SMALL | {"drill": {"schedule": "0 25 * * 0"}}),
         "spec.standby.drill.schedule",
-        "it is 0 25 * * 0, and a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is three in the morning of each Sunday",
+        "it is 0 25 * * 0, and a schedule is the five fields of cron, minute hour day month weekday:"
+        " 0 3 * * 0 is three in the morning of each Sunday",
     ),
     Case(
         "timezone-shape",
