@@ -9,7 +9,7 @@ from allod.adapters.resources import OPTIONAL
 from allod.domain.serving.seen import Defaults
 from allod.reconcile.modeldeployment import ModelDeployments
 from allod.reconcile.observe import Senses
-from allod.runtime.routing import companions, concerned, model_ref
+from allod.runtime.routing import concerned, model_ref, told
 from allod.runtime.store import Store
 from support.cluster import FakeCluster
 from support.nodes import Nodes
@@ -136,7 +136,7 @@ class Drive:
         return frozenset(f"{each.api_version}/{each.kind}" for each in OPTIONAL if (each.api_version, each.kind) in self.cluster.kinds)
 
     def _wrote(self, new: Manifest) -> None:
-        self._due |= set(companions(self._store, new))
+        self._due |= told(self._store, new)
 
     def _changed(self, old: Manifest | None, new: Manifest | None) -> None:
         self._due |= concerned(self._store, old, new)

@@ -13,7 +13,7 @@ from allod.api.engine import Engine
 from allod.api.markers import ListMap, ListSet, SchemaDefault
 from allod.api.modeldeploymentstatus import ModelDeploymentStatus
 from allod.api.modeluri import ModelUri
-from allod.api.rollout import Failover, Rollback, Rollout, Standby
+from allod.api.rollout import Failover, Page, Rollback, Rollout, Standby
 from allod.api.rolloutrules import STANDBY_IS_ITSELF, STRATEGY
 from allod.api.slo import Slo
 from allod.api.slorules import SPEC as SLOS
@@ -103,6 +103,8 @@ class Health(ApiModel):
     """When traffic goes to the standby, and when it returns."""
     rollback: Rollback = Rollback()
     """When a new revision counts as failed."""
+    page: Page = Page()
+    """When a person is called."""
     slos: Annotated[tuple[Slo, ...], Field(max_length=16), ListMap()] = ()
     """What clients may expect of each revision. Without one, errors and latencies of a revision are not looked at. They make no new
     revision."""

@@ -130,8 +130,9 @@ SPEC = (
         f"{_ON_VLLM} || !has(self.resources.gpu) || {_RANKS} == self.resources.gpu.count * {_PODS}",
         "parallelism.tensor x parallelism.pipeline is the number of GPUs that a replica needs: resources.gpu.count x nodes has to be the"
         " same",
-        "'parallelism.tensor %d x parallelism.pipeline %d needs %d GPUs per replica, resources.gpu.count %d x nodes %d gives %d'"
-        f".format([{_TENSOR}, {_PIPELINE}, {_RANKS}, self.resources.gpu.count, {_PODS}, self.resources.gpu.count * {_PODS}])",
+        "'parallelism.tensor %d x parallelism.pipeline %d needs %d GPU%s per replica, resources.gpu.count %d x nodes %d gives %d'"
+        f".format([{_TENSOR}, {_PIPELINE}, {_RANKS}, {_RANKS} == 1 ? '' : 's',"
+        f" self.resources.gpu.count, {_PODS}, self.resources.gpu.count * {_PODS}])",
         field_path=".parallelism",
     ),
     Cel(

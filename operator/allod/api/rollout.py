@@ -75,6 +75,14 @@ class Failover(ApiModel):
     """How long all pods must have been ready before traffic returns."""
 
 
+class Page(ApiModel):
+    """When the operator is at its end and a person is needed, at night too."""
+
+    after: Annotated[Duration, refuse.between("page-after", "health.page.after", "0s", "24h")] = Duration("15m")
+    """How long the model may be degraded, or its standby answer for it, before alerts of the severity page tell somebody. A model for
+    which nobody answers pages after as long, at most after 2m."""
+
+
 class Rollback(ApiModel):
     """When a new revision counts as failed within its bake time."""
 

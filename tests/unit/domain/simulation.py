@@ -117,6 +117,8 @@ class World:
     moved_lately: int = 0
     hears: Callable[[str], Beat | None] = field(default=lambda _revision: None)
     """What the operator's own connection says of the pods of a revision, by its letter; `standby` stands for the companion's."""
+    heard_of: dict[str, Beat] = field(default_factory=dict)
+    """The same of single pods, by name."""
     blind: str = ""
     windows: Callable[[str], dict[str, Window]] = field(default=lambda _revision: {})
     """What the engines of a revision counted, by the names of the objectives."""
@@ -166,6 +168,7 @@ class World:
 
     def _beats(self) -> dict[str, Beat]:
         heard = {name: self.hears(self.letter(pod["metadata"]["labels"][REVISION])) for name, pod in self.pods.items()}
+        heard |= self.heard_of
         standbys = self.companion.pods if self.companion else ()
         heard |= {pod["metadata"]["uid"]: self.hears("standby") for pod in standbys}
         return {uid: beat for uid, beat in heard.items() if beat}
@@ -179,6 +182,8 @@ class World:
             self.children.pop(gone, None)
         for ending in made.regroup:
             self.pods.pop(ending.pod["metadata"]["name"])
+        for patch in made.labels:
+            self.pods[patch["metadata"]["uid"]]["metadata"]["labels"] |= patch["metadata"]["labels"]
         if made.status is not None:
             self.status = copy.deepcopy(made.status)
         self.events += made.events
@@ -205,8 +210,8 @@ class World:
             if name not in self.pods:
                 template = copy.deepcopy(statefulset["spec"]["template"])
                 labels = template["metadata"]["labels"] | {RANK: name.rpartition("-")[2]}
-                born = {"creationTimestamp": timestamp(self.now)}
-                self.pods[name] = {"metadata": {"name": name, "uid": name, "labels": labels} | born, "spec": template["spec"]}
+                meta = {"name": name, "namespace": "ai", "uid": name, "labels": labels, "creationTimestamp": timestamp(self.now)}
+                self.pods[name] = {"metadata": meta, "spec": template["spec"]}
         free = self.gpus
         for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
             letter = self.letter(pod["metadata"]["labels"][REVISION])
@@ -335,7 +340,7 @@ class World:
         self.status = {}
 
     def with_neighbour(self, name: str, created: str, *served: str, **more: Any) -> None:
-        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
+        self.neighbours = (*self.neighbours, Neighbour(name, created, frozenset(served), **more))
 
 
 def heard(state: State, message: str, at: datetime, *, before: bool = True) -> Beat:
@@ -348,6 +353,7 @@ def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
     names = [f"chat-small-5ba11000-{number}" for number in range(up)]
     found = tuple({"metadata": {"name": name, "uid": name}, "status": ready()} for name in names)
     fields: dict[str, Any] = {
+        "name": "chat-small",
         "served_names": frozenset({"chat", "chat-small"}),
         "task": "Generate",
         "replicas": replicas,

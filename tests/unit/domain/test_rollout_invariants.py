@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from allod.domain.names import REPLICA_GROUP, REVISION
+from allod.domain.serving.claim import Held
 from allod.domain.serving.decide import decide
 from allod.domain.serving.revision import edition
 from allod.domain.serving.wishes import RETRY
@@ -33,6 +34,8 @@ ENGINES: dict[str, Callable[[], Status]] = {
 LENGTHS = (1024, 2048, 4096)
 STRATEGIES = ("Surge", "Recreate", "StandbyHandoff")
 STANDBY = "chat-small"
+STAGES = (Held(), Held(frozenset({"chat"})), Held(frozenset({"chat"}), served=True))
+"""How far another model came under our name."""
 
 
 class Watched(World):
@@ -48,7 +51,10 @@ class Watched(World):
         if before != self.route and (before in up or (before == STANDBY and answers)) and self.spec["replicas"]:
             assert self.route in up or (self.route == STANDBY and answers), "traffic left what serves for what does not"
         assert self.route in has or self.route in ("-", STANDBY), "the Service points at a revision without a StatefulSet"
-        assert before in has or before not in had, "a revision was removed before traffic was seen to have left it"
+        gave_way = bool(self.neighbours) and before not in up
+        assert before in has or before not in had or gave_way, "a revision was removed before traffic was seen to have left it"
+        if not self.spec.get("suspend") and self.condition("Degraded")[1] == "NameTaken":
+            assert has.keys() <= had.keys(), "a model whose name another one keeps got pods"
         assert len(has) <= 2, f"more than two revisions have pods: {has}"
         assert sum(has.values()) <= max(sum(had.values()), self.most()), f"more pods than the strategy allows: {had} -> {has}"
         if same_spec and not wished:
@@ -154,6 +160,15 @@ class Rollouts(RuleBasedStateMachine):
     def the_standby_comes_and_goes(self, up: int) -> None:
         self.world.companion = companion(up=up)
 
+    @rule(
+        stage=st.sampled_from([None, *STAGES]),
+        created=st.sampled_from(["2026-11-20T00:00:00Z", "2026-11-20T01:00:00Z", "2026-11-20T02:00:00Z"]),
+    )
+    def a_rival_for_the_name_comes_and_goes(self, stage: Held | None, created: str) -> None:
+        self.world.neighbours = ()
+        if stage is not None:
+            self.world.with_neighbour("brother", created, "chat", held=stage)
+
     @rule(strategy=st.sampled_from(STRATEGIES))
     def a_person_prefers_another_strategy(self, strategy: str) -> None:
         self.world.edit(rollout={"strategy": strategy, "bake": self.world.spec["rollout"]["bake"]})
@@ -162,7 +177,7 @@ class Rollouts(RuleBasedStateMachine):
     def a_person_suspends_or_resumes(self, suspend: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
         self.world.edit(suspend=suspend)
 
-    @rule(annotation=st.sampled_from(["rollback-to", "retry-revision", "return-traffic"]), pick=st.integers(0, 5))
+    @rule(annotation=st.sampled_from(["rollback-to", "retry-revision", "return-traffic", "drill"]), pick=st.integers(0, 5))
     def a_person_wishes(self, annotation: str, pick: int) -> None:
         known = [*self.world.letters, ""]
         self.world.annotations = {f"allod.dev/{annotation}": known[pick % len(known)]}

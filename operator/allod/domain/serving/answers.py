@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from allod.domain.serving.outcome import Outcome
 
 
+BUDGET = frozenset({"Flapping", "WaitsForPerson"})
+"""Why traffic stays on the standby until a person brings it back: it came back too often, or the spec wants it so."""
+
+
 def conditions(outcome: Outcome) -> tuple[Condition, ...]:
     """Answer all of them."""
     return (
         ready(outcome),
         progressing(outcome),
         degraded(outcome),
+        stalled(outcome),
         model_available(outcome),
         gpus_available(outcome),
         fits_memory(outcome),
@@ -34,7 +39,8 @@ def ready(outcome: Outcome) -> Condition:
     """Does the model serve now? True as long as one pod of any revision does: that is the point of it."""
     active = outcome.active
     if outcome.away and outcome.standby_pods:
-        serves = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.away.model} serve"
+        pods_ = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.away.model}"
+        serves = f"{pods_} {'serves' if outcome.standby_pods == 1 else 'serve'}"
         return Condition("Ready", "True", "StandbyServing", serves)
     if active and active.ready and not outcome.away:
         serves = f"{active.ready} of {outcome.wanted} {outcome.unit}s of revision {outcome.step.home} serve"
@@ -93,6 +99,23 @@ def degraded(outcome: Outcome) -> Condition:
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
 
+def stalled(outcome: Outcome) -> Condition:
+    """Does the operator do nothing more by itself until a person acts?
+
+    What waits for a cause to go is not stalled. Argo CD and Flux know this type by its name, as kstatus has it.
+    """
+    desired, waits, refused = outcome.desired, outcome.route.waits, outcome.refused
+    if waits and waits.reason in BUDGET:
+        return Condition("Stalled", "True", waits.reason, waits.message)
+    if refused and refused.reason == "UnknownFlag":
+        return Condition("Stalled", "True", refused.reason, f"no revision is made until the spec is corrected: {refused.message}")
+    if desired and desired.failed and desired.finding:
+        name = outcome.found.desired.hash
+        todo = f"edit the spec, or set the annotation {wishes.RETRY} to {name}"
+        return Condition("Stalled", "True", "RevisionFailed", f"revision {name} is not tried again by itself: {todo}")
+    return Condition("Stalled", "False", "AsExpected", "nothing waits for a person")
+
+
 def model_available(outcome: Outcome) -> Condition:
     """Can the engine read the model's files?"""
     if found := _found("ModelAvailable", outcome):
@@ -127,7 +150,8 @@ def fits_memory(outcome: Outcome) -> Condition:
     subject = outcome.subject
     figures = outcome.seen.figures.get(subject.revision.hash) if subject else None
     if figures:
-        room = f"the engine has room for {count(figures.kv_cache_tokens, 'token')}, {figures.max_concurrency:g} requests of full length"
+        at_once = count(figures.max_concurrency, "request")
+        room = f"the engine has room for {count(figures.kv_cache_tokens, 'token')}, {at_once} of full length"
         return Condition("FitsMemory", "True", "Measured", room)
     inspected = subject.inspection if subject else None
     if inspected:

@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.names import RANK
-from allod.domain.serving import regroup, story
+from allod.domain.serving import page, regroup, sideline, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
 from allod.domain.serving.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
-from allod.domain.serving.refusals import refusal
+from allod.domain.serving.refusals import gives_way, goes_on, refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
 from allod.domain.serving.schedule import next_time
@@ -40,7 +40,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
     if seen.model.metadata.deletion_timestamp:
         return Decision(hands_off=True)
     found = survey(seen, now)
-    refused = refusal(seen)
+    refused = refusal(seen, found)
     suspended = seen.model.spec.suspend
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
@@ -54,7 +54,9 @@ def decide(seen: Seen, now: datetime) -> Decision:
     outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now, regroups)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
-    turns = [*found.look_again(now), *due(seen, found, route, now), *regroup.due(seen, found, step, now), *_drills(seen, runs, now)]
+    turned = () if suspended else sideline.turns(seen, found, now)
+    moments = [*found.look_again(now), *due(seen, found, route, now), *regroup.due(seen, found, step, now)]
+    moments += [*sideline.due(seen, found, now), *_drills(seen, runs, now), *page.due(outcome)]
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
@@ -62,10 +64,11 @@ def decide(seen: Seen, now: datetime) -> Decision:
         away=away,
         fence=fence,
         regroups=regroups,
+        turned=turned,
         hands_off=suspended,
         status=status(outcome, steps),
-        events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(route, turns, now),
+        events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
+        requeue_after=_look_again(route, moments, now),
     )
 
 
@@ -79,12 +82,11 @@ def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]
 
 
 def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
-    name, rollout = found.desired.hash, seen.model.spec.rollout
-    runs = name in found.facts and bool(found.facts[name].asked)
+    rollout = seen.model.spec.rollout
     return Position(
-        desired=None if refused and not runs else name,
+        desired=None if refused and not goes_on(found, refused) else found.desired.hash,
         wanted=wanted(seen),
-        home=found.home,
+        home=None if gives_way(seen, found) else found.home,
         standings={revision: facts.standing for revision, facts in found.facts.items()},
         fallback=found.fallback,
         strategy=rollout.strategy,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from allod.domain.serving.regroup import Regroup
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.route import Why
+    from allod.domain.serving.sideline import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Decision:
     """Pods that hang and that traffic has left: ended at once."""
     regroups: tuple[Regroup, ...] = ()
     """Groups that lost a rank: all their pods are ended, and made anew by their StatefulSets."""
+    turned: tuple[Turn, ...] = ()
+    """Pods that are taken out of every Service, or put back."""
     hands_off: bool = False
     """`spec.suspend`, or the object is being deleted: report, and touch nothing."""
     status: Manifest | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from allod.domain.serving.claim import Claim
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,26 +33,18 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Another ModelDeployment of the same namespace: enough to see that two models claim one name."""
+class Neighbour(Claim):
+    """Another ModelDeployment of the same namespace: enough to see that two models claim one name, and who needs a standby."""
 
-    name: str
-    served_names: frozenset[str]
-    """`servedName` (or the object's name) and all aliases."""
-    created: str
-    """creationTimestamp, RFC 3339: the older one keeps a name that two claim."""
-    standby: str | None = None
-    """The ModelDeployment that answers for it when it cannot."""
     needs_standby: bool = False
     """It wants that one to serve now: `status.standby.needed`."""
-    traffic: str | None = None
-    """The ModelDeployment that answers for it now. Not `standby` when the spec was edited meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Companion:
     """A ModelDeployment that answers for this one, or could."""
 
+    name: str
     served_names: frozenset[str]
     task: str
     replicas: int

@@ -13,6 +13,7 @@ from allod.domain.plan import Event
 from allod.domain.quantity import duration
 from allod.domain.serving import answers, wishes
 from allod.domain.serving.crossroads import RETURNED
+from allod.domain.serving.page import PAGED, paged
 from allod.domain.serving.regroup import RESTARTED
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
@@ -28,7 +29,7 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NOTE = 1024
 """Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed", RESTARTED})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed", RESTARTED, PAGED})
 
 
 def steps(outcome: Outcome) -> Steps:
@@ -43,6 +44,7 @@ def steps(outcome: Outcome) -> Steps:
         _moved(outcome),
         _drilled(outcome),
         _good(outcome),
+        paged(outcome),
     )
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
@@ -168,6 +170,8 @@ def _note(step: dict[str, Any]) -> str:
             note = f"all pods of {step['from']} are started anew: {step['cause']}"
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"
+        case "Paged":
+            note = f"a person is needed: {step['cause']}"
         case "RevisionCreated" | "RevisionRestored" | "RevisionRetried" | "RevisionGood":
             note = f"revision {step['to']}: {step['cause']}"
         case _:

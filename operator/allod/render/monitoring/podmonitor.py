@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 API = "monitoring.coreos.com/v1/PodMonitor"
+SHORT = 60
+"""Seconds of the window of an SLO below which it is scraped as often as the operator looks: a rate needs some samples in its window."""
 
 
 def pod_monitor(model: ModelDeployment) -> Manifest:
     """The engine of every pod that has a page, with model and revision as labels allod_dev_model and allod_dev_revision."""
+    short = any(slo.window.seconds < SHORT for slo in model.spec.health.slos)
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
@@ -24,7 +27,9 @@ def pod_monitor(model: ModelDeployment) -> Manifest:
         "spec": {
             "selector": {"matchLabels": {MODEL: model.metadata.name}},
             "podTargetLabels": [MODEL, REVISION],
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "15s"} | _leaders(model)],
+            "podMetricsEndpoints": [
+                {"port": "http", "path": "/metrics", "interval": "10s" if short else "15s"} | _leaders(model),
+            ],
         },
     }
 

@@ -37,6 +37,7 @@ def plan(seen: Seen, decision: Decision) -> Plan:
         delete=_obsolete(seen, decision, objects),
         fence=decision.fence,
         regroup=tuple(Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence),
+        labels=tuple(turn.patch for turn in decision.turned),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
