@@ -121,7 +121,7 @@ def test_a_rule_about_a_value_says_where_the_value_is() -> None:
 
 def test_one_gpu_is_no_plural() -> None:
     (found,) = violations(vllm(resources__gpu={"count": 2}))
-    assert found.message.endswith("needs 1 GPU per replica, resources.gpu.count 2 gives 2")
+    assert found.message.endswith("needs 1 GPU per replica, resources.gpu.count 2 x nodes 1 gives 2")
 
 
 def test_a_duration_of_millions_of_hours_is_refused_although_cel_cannot_reckon_with_it() -> None:
