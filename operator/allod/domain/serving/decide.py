@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import story
+from allod.domain.serving import gateway, story
+from allod.domain.serving.canary import Prospect, Stage, course, rules
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.fence import due, fenced, told
@@ -25,6 +26,7 @@ from allod.domain.serving.wanted import wanted
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from allod.domain.serving.canary import Course
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
@@ -37,13 +39,14 @@ def decide(seen: Seen, now: datetime) -> Decision:
     found = survey(seen, now)
     refused = refusal(seen)
     suspended = seen.model.spec.suspend
+    trying = None if suspended else _course(seen, found, now)
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
-        step = next_step(_position(seen, found, refused))
+        step = next_step(_position(seen, found, refused, trying))
         route = next_route(crossroads(seen, found, step, now))
     away = _away(seen, found, route)
-    outcome = Outcome(seen, found, step, route, away, None if suspended else refused, now)
+    outcome = Outcome(seen, found, step, route, away, None if suspended else refused, now, trying)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
     return Decision(
@@ -51,15 +54,41 @@ def decide(seen: Seen, now: datetime) -> Decision:
         allocation=step.allocation,
         home=step.home,
         away=away,
+        share=(found.desired.hash, step.share) if step.share else None,
         fence=fence,
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now)], now),
+        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now), *_due(trying)], now),
     )
 
 
-def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
+def _course(seen: Seen, found: Survey, now: datetime) -> Course | None:
+    """What is next for the desired revision as a canary. None: it is none, or it has arrived. A person who wants an older revision now
+    does not want to wait."""
+    rollout, old, new = seen.model.spec.rollout, found.facts.get(found.home or ""), found.facts.get(found.desired.hash)
+    if rollout.strategy != "Canary" or old is None or old is new or found.by_hand or (new and new.failed):
+        return None
+    enough = new is not None and new.trial.ready_since is not None and new.ready >= max(1, min(wanted(seen), old.ready))
+    duel = seen.duel if seen.duel and (seen.duel.new, seen.duel.old) == (found.desired.hash, found.home) else None
+    return course(
+        Prospect(
+            steps=rollout.canary.steps,
+            before=Stage.read(seen.status.get("canary") or {}, found.desired.hash),
+            fit=enough and bool(old.ready) and not found.on_standby,
+            sends=gateway.problem(seen) is None,
+            sample=(duel.sample() if duel else 0) if rules(seen.model.spec) else None,
+            least=rollout.canary.min_requests,
+            now=now,
+        )
+    )
+
+
+def _due(trying: Course | None) -> list[datetime]:
+    return [trying.look_again] if trying and trying.look_again else []
+
+
+def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course | None) -> Position:
     name, rollout = found.desired.hash, seen.model.spec.rollout
     runs = name in found.facts and found.facts[name].asked is not None
     return Position(
@@ -72,6 +101,8 @@ def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
         surge=rollout.max_surge,
         on_standby=found.on_standby is not None,
         standby_ready=bool(found.standby and found.standby.ready),
+        shares=found.shares,
+        course=trying,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
 from allod.domain.quantity import duration
-from allod.domain.serving import answers, wishes
+from allod.domain.serving import answers, canarystory, wishes
 from allod.domain.serving.crossroads import RETURNED
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
@@ -34,7 +34,7 @@ def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _failed(outcome), _moved(outcome), _good(outcome))
+    told = (_created(outcome), _failed(outcome), canarystory.step(outcome), _moved(outcome), _good(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -88,7 +88,8 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
     left = outcome.found.facts.get(before["name"])
     if left and left.failed and left.finding:
         return {"action": "RolledBack", "from": before["name"], "to": after, "cause": f"{left.finding.message}; {ready}"}
-    return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": ready}
+    through = canarystory.through(outcome)
+    return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": f"{through}; {ready}" if through else ready}
 
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def _good(outcome: Outcome) -> dict[str, Any] | None:
 
 def _note(step: dict[str, Any]) -> str:
     match step["action"]:
-        case "TrafficMoved" | "RolledBack" | "FailedOver" | "HandedOff" | "HandedBack" | "Recovered":
+        case "CanaryStep" | "CanaryPaused" | "TrafficMoved" | "RolledBack" | "FailedOver" | "HandedOff" | "HandedBack" | "Recovered":
             note = f"{step['from']} -> {step['to']}: {step['cause']}"
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"
