@@ -12,9 +12,8 @@ ERRORS = {"metric": "ErrorRatio", "maxRegressionPercent": 1}
 
 def canary(**changes: Any) -> Manifest:
     """A model whose new revisions are tried as canaries; None leaves a field out."""
-    section = {"strategy": "Canary", "canary": {**GATEWAY, "steps": STEPS, "compare": [TTFT, ERRORS], **changes}}
-    section["canary"] = {key: value for key, value in section["canary"].items() if value is not None}
-    return vllm(rollout=section)
+    section = {**GATEWAY, "steps": STEPS, "compare": [TTFT, ERRORS], **changes}
+    return vllm(rollout={"strategy": "Canary", "canary": {key: value for key, value in section.items() if value is not None}})
 
 
 CANARY_CASES = (

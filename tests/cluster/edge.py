@@ -21,6 +21,7 @@ PARENT = {"name": NAME, "namespace": NAMESPACE}
 URL = f"http://envoy.{NAMESPACE}"
 LISTENS = 8080
 """Envoy's port for a listener at 80: Contour adds 8000, so that no right to low ports is needed."""
+BOOTSTRAP = "/tmp/envoy.json"  # noqa: S108  # a volume of the pod's own
 UNUSED = ("tlsroutes", "tcproutes", "backendtlspolicies")
 """Kinds that Contour would wait for, which are not in the standard channel of the Gateway API."""
 
@@ -30,9 +31,13 @@ def install(box: Box) -> None:
     for product in (gateway.IMAGE, gateway.DEFINITIONS):
         product.build(Progress())
     box.load([gateway.IMAGE.path])
-    box.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
+    box.kubectl(
+        "apply", "--server-side", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    )
     box.kubectl("apply", "--server-side", "-f", str(gateway.DEFINITIONS.path))
-    waiting.until("Gateways are served", lambda: "gateways" in box.kubectl("api-resources", "--api-group=gateway.networking.k8s.io"), seconds=30)
+    waiting.until(
+        "Gateways are served", lambda: "gateways" in box.kubectl("api-resources", "--api-group=gateway.networking.k8s.io"), seconds=30
+    )
     listed = {"apiVersion": "v1", "kind": "List", "items": [*_cluster(), *_workload(), *_gateway()]}
     box.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
     box.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/envoy", "--timeout=90s")
@@ -56,11 +61,22 @@ def _cluster() -> list[Manifest]:
 
 def _workload() -> list[Manifest]:
     """One pod of both, which speak over loopback: no certificates between them."""
-    config = {"gateway": {"gatewayRef": {"namespace": NAMESPACE, "name": NAME}}, "disablePermitInsecure": False}
+    config = {"gateway": {"gatewayRef": {"namespace": NAMESPACE, "name": NAME}}}
     contour = ["serve", "--incluster", "--xds-address=127.0.0.1", "--xds-port=8001", "--insecure", "--config-path=/config/contour.json"]
     contour += ["--disable-leader-election", *(f"--disable-feature={kind}" for kind in UNUSED)]
-    bootstrap = ["bootstrap", "/tmp/envoy.json", "--admin-address=/tmp/admin.sock", "--xds-address=127.0.0.1", "--xds-port=8001"]
-    envoy = ["-c", "/tmp/envoy.json", "--service-cluster", NAMESPACE, "--service-node", "envoy", "--log-level", "warning", "--concurrency", "1"]
+    bootstrap = ["bootstrap", BOOTSTRAP, "--admin-address=/tmp/admin.sock", "--xds-address=127.0.0.1", "--xds-port=8001"]
+    envoy = [
+        "--config-path",
+        BOOTSTRAP,
+        "--service-cluster",
+        NAME,
+        "--service-node",
+        "envoy",
+        "--concurrency",
+        "1",
+        "--log-level",
+        "warning",
+    ]
     mounts = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "config", "mountPath": "/config"}]  # noqa: S108  # a volume of the pod's own
 
     def container(name: str, program: str, args: list[str], **more: Any) -> Manifest:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.beat import Beat
-    from allod.domain.serving.seen import EngineFigures
     from allod.domain.serving.contest import Duel
+    from allod.domain.serving.seen import EngineFigures
     from allod.domain.serving.windows import Window
     from allod.reconcile.world import Pair
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from allod.api import canaryrules as refuse
-from allod.api.base import ApiModel, Name, Token
+from allod.api.base import ApiModel, Name
 from allod.api.markers import ListSet
 from allod.api.slo import Metric
 from allod.api.values import Duration, Ratio

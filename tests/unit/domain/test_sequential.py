@@ -20,7 +20,7 @@ def drawn(source: random.Random, requests: int, probability: float) -> int:
     return sum(source.random() < probability for _ in range(requests))
 
 
-def first_alarm(source: random.Random, share: float, new: float, old: float, allowed: float = 0.0, looks: int = LOOKS) -> int | None:
+def first_alarm(source: random.Random, share: float, new: float, old: float, allowed: float = 0.0, *, looks: int = LOOKS) -> int | None:
     """Requests of the new revision until it is found worse. None: it is not within all looks."""
     stake, seen = Stake(), 0
     for _ in range(looks):
@@ -35,9 +35,18 @@ def first_alarm(source: random.Random, share: float, new: float, old: float, all
 
 @pytest.mark.parametrize(
     ("share", "new", "old", "allowed"),
-    [(0.1, 0.02, 0.02, 0.0), (0.5, 0.02, 0.02, 0.0), (0.5, 0.5, 0.5, 0.0), (0.05, 0.05, 0.05, 0.0), (0.1, 0.01, 0.0, 0.01), (0.5, 0.01, 0.0, 0.01)],
+    [
+        (0.1, 0.02, 0.02, 0.0),
+        (0.5, 0.02, 0.02, 0.0),
+        (0.5, 0.5, 0.5, 0.0),
+        (0.05, 0.05, 0.05, 0.0),
+        (0.1, 0.01, 0.0, 0.01),
+        (0.5, 0.01, 0.0, 0.01),
+    ],
 )
-def test_without_a_regression_it_raises_the_alarm_at_most_as_often_as_promised(share: float, new: float, old: float, allowed: float) -> None:
+def test_without_a_regression_it_raises_the_alarm_at_most_as_often_as_promised(
+    share: float, new: float, old: float, allowed: float
+) -> None:
     source, runs = random.Random(7), 200  # noqa: S311  # a simulation
     alarms = sum(first_alarm(source, share, new, old, allowed) is not None for _ in range(runs))
     assert alarms <= 0.01 * runs + 2 * (0.01 * runs) ** 0.5, f"{alarms} of {runs}: more than 1 % and what chance adds to it"

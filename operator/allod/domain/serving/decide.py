@@ -64,8 +64,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
 
 
 def _course(seen: Seen, found: Survey, now: datetime) -> Course | None:
-    """What is next for the desired revision as a canary. None: it is none, or it has arrived. A person who wants an older revision now
-    does not want to wait."""
+    """What is next for the desired revision as a canary. None: it is none: who wants an older one now does not want to wait."""
     rollout, old, new = seen.model.spec.rollout, found.facts.get(found.home or ""), found.facts.get(found.desired.hash)
     if rollout.strategy != "Canary" or old is None or old is new or found.by_hand or (new and new.failed):
         return None

@@ -38,14 +38,18 @@ def problem(seen: Seen) -> Finding | None:
     if parent is None:
         return None
     if API not in seen.apis:
-        missing = f"the cluster does not know the kind HTTPRoute ({API.rpartition('/')[0]}): install the Gateway API and a controller for it"
+        missing = (
+            f"the cluster does not know the kind HTTPRoute ({API.rpartition('/')[0]}): install the Gateway API and a controller for it"
+        )
         return Finding("GatewayAPIMissing", missing)
     found, named = route(seen), f"Gateway {_namespace(seen, parent)}/{parent.name}"
     if found is None:
         return Finding("RouteNotMade", f"the HTTPRoute for {named} is not made yet")
     told = next((each for each in (found.get("status") or {}).get("parents") or () if _is(seen, parent, each.get("parentRef") or {})), None)
     if told is None:
-        nobody = f"no controller has taken the HTTPRoute {found['metadata']['name']}: is there a {named}, and does its class have a controller?"
+        nobody = (
+            f"no controller has taken the HTTPRoute {found['metadata']['name']}: is there a {named}, and does its class have a controller?"
+        )
         return Finding("RouteNotTaken", nobody)
     for kind in ("Accepted", "ResolvedRefs"):
         said: Mapping[str, Any] = next((each for each in told.get("conditions") or () if each.get("type") == kind), {})

@@ -142,6 +142,8 @@ def _next(at: Position) -> Step:
         return _back(at, at.home, at.fallback)
     if at.home == at.desired:
         return _settled(at, at.home)
+    if at.course and at.of(at.home).ready and not at.of(at.home).failed:
+        return _trying(at, at.course, at.home, at.desired)
     return _rolling(at, at.home, at.desired)
 
 
@@ -192,8 +194,6 @@ def _rolling(at: Position, home: str, desired: str) -> Step:
         return Step({home: _full(at, home), desired: 0}, home)
     if _worthless(old):
         return _abandon(at, home, desired)
-    if at.course and old.ready and not old.failed:
-        return _trying(at, at.course, home, desired)
     if _may_move(at, old, new):
         return Step({home: old.pods, desired: new.pods}, desired)
     if at.strategy == "Recreate":

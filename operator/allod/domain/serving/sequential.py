@@ -48,8 +48,7 @@ class Stake:
     """Natural logarithms, by ratio."""
 
     def after(self, look: Look, allowed: float = 0.0) -> Stake:
-        """One look more. `allowed` is the part of requests that may be bad beyond the old revision's. A look at one side alone says
-        nothing."""
+        """One look more; at one side alone it says nothing. `allowed` is the part of requests that may be bad beyond the old one's."""
         together = look.requests + look.old_requests
         if not look.requests or not look.old_requests:
             return self

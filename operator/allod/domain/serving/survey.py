@@ -83,7 +83,16 @@ def survey(seen: Seen, now: datetime) -> Survey:
     desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
     on_standby = standbys.routed(seen)
     home = _home(seen, known, on_standby=on_standby is not None)
-    found = Survey(desired, wanted not in by_hash, by_hand not in (None, spec), {}, home, on_standby, standbys.find(seen), gateway.shares(seen, by_hash))
+    found = Survey(
+        desired,
+        wanted not in by_hash,
+        by_hand not in (None, spec),
+        {},
+        home,
+        on_standby,
+        standbys.find(seen),
+        gateway.shares(seen, by_hash),
+    )
     return replace(found, facts=_judged(seen, found, known, now))
 
 
