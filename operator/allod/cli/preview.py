@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from allod.domain.serving.decide import decide
 from allod.domain.serving.seen import Defaults, Seen
 from allod.render.monitoring import podmonitor, prometheusrule
+from allod.render.serving import httproute
 from allod.render.serving.plan import plan
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ IMAGES = {
     "inspect_image": ("ALLOD_INSPECT_IMAGE", "allod"),
 }
 """The operator's own variables, else the chart's values."""
-APIS = frozenset({podmonitor.API, prometheusrule.API})
-"""Shown as in a cluster that has the Prometheus Operator."""
+APIS = frozenset({podmonitor.API, prometheusrule.API, httproute.API})
+"""Shown as in a cluster that has the Prometheus Operator and the Gateway API."""
 
 
 def defaults() -> Defaults:

@@ -252,6 +252,16 @@ def test_another_strategy_gets_everything_through_the_gateway_too() -> None:
     assert world.weights == {}, "without a Gateway there is no route"
 
 
+def test_fewer_steps_than_it_has_taken_are_the_last_of_them() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.wait(310)
+    world.edit(rollout__canary__steps=[{"weight": 20, "hold": "5m"}])
+    assert world.settle() == ["gateway A 80, B 20"]
+    assert world.wait(310) == ["route B", "gateway B 100"]
+
+
 def test_a_lost_status_begins_the_canary_again() -> None:
     world = canary_world()
     world.edit(engine__maxModelLen=32768)
