@@ -37,7 +37,9 @@ def canary(node: str, **engine: Any) -> dict[str, Any]:
 def loops() -> str:
     """A shell script of clients that never stop and write down each request that failed, and each that did not."""
     ask = request(edge.URL, "smol", "Tell me a story.", max_tokens=48).removesuffix("|| true")
-    return "touch /tmp/told; " + f"(while true; do {ask} > /dev/null && echo answered || echo lost; done >> /tmp/told) & " * CLIENTS + "wait"
+    return (
+        "touch /tmp/told; " + f"(while true; do {ask} > /dev/null && echo answered || echo lost; done >> /tmp/told) & " * CLIENTS + "wait"
+    )
 
 
 def test_a_slower_revision_is_given_up_and_all_traffic_is_back(space: Space, box: Box, vllm_node: str) -> None:
