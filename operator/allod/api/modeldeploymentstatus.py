@@ -34,8 +34,8 @@ class Traffic(ApiModel):
     """What kind of thing serves: a revision of this model, or its standby."""
     name: Name
     """Which one: the hash of the revision, or the name of the standby."""
-    reason: Literal["Failover", "Handoff"] | None = None
-    """Why the standby serves: the model could not answer, or a rollout needs its GPUs."""
+    reason: Literal["Failover", "Handoff", "Drill"] | None = None
+    """Why the standby serves: the model could not answer; a rollout needs its GPUs, or it wakes; or the standby is tried."""
     since: Time | None = None
     """When traffic came here, RFC 3339."""
     weights: Annotated[tuple[Share, ...], Field(max_length=8), ListMap()] = ()
@@ -64,6 +64,34 @@ class Activation(ApiModel):
     """From the first sign until traffic was moved, such as "1.3". For a cold standby its start is part of it."""
 
 
+class DrillRun(ApiModel):
+    """A drill that runs."""
+
+    started_at: Time
+    """When it was asked for, RFC 3339."""
+    cause: Sentence
+    """By whom: the annotation, or the schedule."""
+    standby: Name
+    """Which ModelDeployment is tried."""
+    activation_seconds: Token | None = None
+    """From startedAt until traffic was moved, such as "0.1". For a cold standby its start is part of it."""
+
+
+class DrillResult(ApiModel):
+    """How a drill ended."""
+
+    time: Time
+    """When, RFC 3339."""
+    standby: Name
+    """Which ModelDeployment was tried."""
+    result: Literal["Passed", "Failed", "Interrupted"]
+    """Failed: the standby did not get ready, or lost its last pod. Interrupted: no fault of the standby ended it early."""
+    message: Sentence
+    """The same in a sentence."""
+    activation_seconds: Token | None = None
+    """From the wish until traffic was moved, such as "0.1". For a cold standby its start is part of it."""
+
+
 class StandbyStatus(ApiModel):
     """Whether the standby could take over now."""
 
@@ -75,6 +103,10 @@ class StandbyStatus(ApiModel):
     """This model cannot answer, or a rollout waits for the standby: a cold one is to be started."""
     last_activation: Activation | None = None
     """The last time that it took over."""
+    drill: DrillRun | None = None
+    """The drill that runs now."""
+    last_drill: DrillResult | None = None
+    """The last one that ended."""
 
 
 class Rolledback(ApiModel):
@@ -82,8 +114,8 @@ class Rolledback(ApiModel):
 
     to: Token
     """Hash of the revision."""
-    generation: BigCount
-    """Generation of the spec that it stands in for."""
+    spec: Token | None = None
+    """Hash of the spec that it stands in for, as in observedSpec."""
 
 
 class RevisionStatus(ApiModel):
@@ -168,6 +200,9 @@ class ModelDeploymentStatus(ApiModel):
 
     observed_generation: BigCount | None = None
     """Generation of the spec that this status is about."""
+    observed_spec: Token | None = None
+    """Hash of the spec that was followed last, without replicas and suspend, which are turned all the time. When it changes, a revision
+    that was given up gets another try, and a rollback by hand ends."""
     url: Annotated[str, Field(max_length=512)] | None = None
     """Base URL for OpenAI clients inside the cluster."""
     served_name: Annotated[str, Field(max_length=253)] | None = None
@@ -188,6 +223,8 @@ class ModelDeploymentStatus(ApiModel):
     """The value of the annotation allod.dev/retry-revision that was followed last: one wish, one try."""
     returned: Token | None = None
     """The same for allod.dev/return-traffic."""
+    drilled: Annotated[str, Field(max_length=1024)] | None = None
+    """The same for allod.dev/drill."""
     revisions: Annotated[tuple[RevisionStatus, ...], Field(max_length=32), ListMap()] = ()
     """Every revision that has pods or is remembered, newest first."""
     replicas: Count | None = None

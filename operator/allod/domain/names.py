@@ -14,6 +14,9 @@ MODEL = "allod.dev/model"
 REVISION = "allod.dev/revision"
 TRAFFIC = "allod.dev/traffic"
 """`on` from the pod template; the operator may turn one pod `off` to take it out of every Service."""
+STANDS_IN = "allod.dev/stands-in-for"
+"""Annotation on the stable Service while it points at the standby: why it does. It comes with the very write that moves traffic, so no lost
+status makes one reason out of the other."""
 APPLIED = "allod.dev/applied"
 """Annotation on each child: sha256 of what we applied, so that a field that we no longer send is noticed too."""
 

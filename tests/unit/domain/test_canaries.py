@@ -262,6 +262,20 @@ def test_fewer_steps_than_it_has_taken_are_the_last_of_them() -> None:
     assert world.wait(310) == ["route B", "gateway B 100"]
 
 
+def test_a_suspended_model_keeps_its_shares_and_goes_on_where_it_was() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.wait(310)
+    world.edit(suspend=True)
+    world.settle()
+    assert world.weights == {"A": 50, "B": 50}
+    assert [each["weight"] for each in world.status["traffic"]["weights"]] == [50, 50]
+    world.edit(suspend=False)
+    assert world.settle() == []
+    assert world.status["canary"]["step"] == 2
+
+
 def test_a_lost_status_begins_the_canary_again() -> None:
     world = canary_world()
     world.edit(engine__maxModelLen=32768)

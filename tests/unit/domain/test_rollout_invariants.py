@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
@@ -14,6 +15,7 @@ from allod.domain.serving.contest import Duel
 from allod.domain.serving.counts import Counts
 from allod.domain.serving.decide import decide
 from allod.domain.serving.gateway import API
+from allod.domain.serving.revision import edition
 from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan
 from unit.domain.simulation import World, companion, crashing, hung, ready, refused, starting
@@ -49,7 +51,7 @@ class Watched(World):
     def reconcile(self) -> Plan:
         before, up, had, answers = self.route, self.serving(), self.asked(), self.standby_answers()
         given_up = {each["name"] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
-        same_spec = self.status.get("observedGeneration") == self.generation
+        same_spec = self.status.get("observedSpec") == edition(self.model.spec)
         wished = self.annotations.get(RETRY) != self.status.get("retried")
         gateway = self.weights
         made = super().reconcile()
@@ -114,9 +116,10 @@ class Watched(World):
 
     def length(self, letter: str) -> int:
         """By which a revision is told from others: its maxModelLen."""
-        for child in self.children.values():
-            if child["kind"] == "ControllerRevision" and self.letter(child["metadata"]["labels"][REVISION]) == letter:
-                return int(child["data"]["spec"]["engine"]["maxModelLen"])
+        for child in self._kind("StatefulSet"):
+            if self.letter(child["metadata"]["labels"][REVISION]) == letter:
+                engine = next(part for part in child["spec"]["template"]["spec"]["containers"] if part["name"] == "engine")
+                return int(next(word for word in engine["args"] if word.startswith("--max-model-len=")).partition("=")[2])
         return 0
 
 
@@ -216,7 +219,7 @@ class Rollouts(RuleBasedStateMachine):
     def time_goes_by(self, seconds: int) -> None:
         self.world.wait(seconds)
 
-    @rule(kind=st.sampled_from(["ConfigMap", "NetworkPolicy", "PodDisruptionBudget"]))
+    @rule(kind=st.sampled_from(["ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "ControllerRevision"]))
     def somebody_deletes_children(self, kind: str) -> None:
         for name in [name for name in self.world.children if name.kind == kind]:
             del self.world.children[name]
@@ -245,5 +248,5 @@ class Rollouts(RuleBasedStateMachine):
 
 
 TestRollouts = Rollouts.TestCase
-TestRollouts.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
-"""60 histories in each run; the profile `thousands` (`make bench`) goes on for longer."""
+TestRollouts.settings = settings(max_examples=int(os.environ.get("ALLOD_HISTORIES", "60")), stateful_step_count=20, deadline=None)
+"""60 histories in each run; ALLOD_HISTORIES asks for more (docs/contributing.md)."""

@@ -9,24 +9,27 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import gateway, story
-from allod.domain.serving.canary import Prospect, Stage, course, rules
+from allod.domain.serving import candidate, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
+from allod.domain.serving.drill import drill
 from allod.domain.serving.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
+from allod.domain.serving.schedule import next_time
 from allod.domain.serving.standby import selected_revision
 from allod.domain.serving.status import status
 from allod.domain.serving.survey import Survey, survey
 from allod.domain.serving.wanted import wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from allod.domain.serving.canary import Course
+    from allod.domain.serving.drill import Drill
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
@@ -39,14 +42,16 @@ def decide(seen: Seen, now: datetime) -> Decision:
     found = survey(seen, now)
     refused = refusal(seen)
     suspended = seen.model.spec.suspend
-    trying = None if suspended else _course(seen, found, now)
+    trying = candidate.candidate(seen, found, now)
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
         step = next_step(_position(seen, found, refused, trying))
-        route = next_route(crossroads(seen, found, step, now))
+    runs = drill(seen, found, step, now)
+    if not suspended:
+        route = next_route(crossroads(seen, found, step, now, drill=runs is not None and runs.wants_traffic(now)))
     away = _away(seen, found, route)
-    outcome = Outcome(seen, found, step, route, away, None if suspended else refused, now, trying)
+    outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now, trying)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
     return Decision(
@@ -59,37 +64,24 @@ def decide(seen: Seen, now: datetime) -> Decision:
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now), *_due(trying)], now),
+        requeue_after=_look_again(
+            route, [*found.look_again(now), *due(seen, found, route, now), *_drills(seen, runs, now), *candidate.due(trying)], now
+        ),
     )
 
 
-def _course(seen: Seen, found: Survey, now: datetime) -> Course | None:
-    """What is next for the desired revision as a canary. None: it is none: who wants an older one now does not want to wait."""
-    rollout, old, new = seen.model.spec.rollout, found.facts.get(found.home or ""), found.facts.get(found.desired.hash)
-    if rollout.strategy != "Canary" or old is None or old is new or found.by_hand or (new and new.failed):
-        return None
-    enough = new is not None and new.trial.ready_since is not None and new.ready >= max(1, min(wanted(seen), old.ready))
-    duel = seen.duel if seen.duel and (seen.duel.new, seen.duel.old) == (found.desired.hash, found.home) else None
-    return course(
-        Prospect(
-            steps=rollout.canary.steps,
-            before=Stage.read(seen.status.get("canary") or {}, found.desired.hash),
-            fit=enough and bool(old.ready) and not found.on_standby,
-            sends=gateway.problem(seen) is None,
-            sample=(duel.sample() if duel else 0) if rules(seen.model.spec) else None,
-            least=rollout.canary.min_requests,
-            now=now,
-        )
-    )
-
-
-def _due(trying: Course | None) -> list[datetime]:
-    return [trying.look_again] if trying and trying.look_again else []
+def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]:
+    """When the drill that runs turns, or the next one is due."""
+    wish = seen.model.spec.standby.drill if seen.model.spec.standby else None
+    if runs:
+        yield from runs.look_again(now)
+    elif wish and not seen.model.spec.suspend and (due_at := next_time(wish, now)):
+        yield due_at
 
 
 def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course | None) -> Position:
     name, rollout = found.desired.hash, seen.model.spec.rollout
-    runs = name in found.facts and found.facts[name].asked is not None
+    runs = name in found.facts and bool(found.facts[name].asked)
     return Position(
         desired=None if refused and not runs else name,
         wanted=wanted(seen),
@@ -106,7 +98,8 @@ def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course
 
 
 def _as_it_is(found: Survey) -> Step:
-    return Step({name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}, found.home)
+    pods = {name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}
+    return Step(pods, found.home, share=found.shares.get(found.desired.hash, 0) if found.desired.hash != found.home else 0)
 
 
 def _away(seen: Seen, found: Survey, route: Route) -> Away | None:
@@ -116,7 +109,7 @@ def _away(seen: Seen, found: Survey, route: Route) -> Away | None:
     name = found.standby.name if found.standby and (found.standby.ready or not found.on_standby) else found.on_standby
     newest = found.standby.revision if found.standby and found.standby.name == name else None
     revision = newest or selected_revision(seen)
-    return Away(name, revision) if name and revision else None
+    return Away(name, revision, route.why or "Failover") if name and revision else None
 
 
 def _look_again(route: Route, moments: list[datetime], now: datetime) -> timedelta | None:

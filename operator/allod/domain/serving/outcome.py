@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from allod.domain.serving import drill as drills
 from allod.domain.serving import gateway, wanted
-from allod.domain.serving.crossroads import silent_for
+from allod.domain.serving import standby as standbys
+from allod.domain.serving.crossroads import silent_for, waking
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from allod.domain.serving.canary import Course
     from allod.domain.serving.decision import Away
+    from allod.domain.serving.drill import Drill, Result
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.rollout import Step
@@ -31,6 +34,8 @@ class Outcome:
     route: Route
     away: Away | None
     """The standby's pods that answer, or are to."""
+    drill: Drill | None
+    """Of the standby, when one runs or begins."""
     refused: Finding | None
     """Why no revision is made of the spec."""
     now: datetime
@@ -59,8 +64,8 @@ class Outcome:
 
     @property
     def standby_pods(self) -> int:
-        """Pods of the standby that answer, or could."""
-        return self.found.standby.ready_pods if self.found.standby else 0
+        """Pods that answer in place of the model's own."""
+        return standbys.answering(self.seen, self.away.model) if self.away else 0
 
     @property
     def needs_standby(self) -> bool:
@@ -68,18 +73,30 @@ class Outcome:
         standby, active = self.found.standby, self.active
         if standby is None:
             return False
-        if self.away:
+        if self.away or self.drill:
             return True
         if standby.hopeless or self.seen.model.spec.suspend:
             return False
-        lost = active is not None and active.proven and not active.ready and self.wanted > 0
+        lost = active is not None and active.proven and not active.ready and self.wanted > 0 and not self.waking
         handoff = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.failed and not self.refused
         return lost or handoff
+
+    @property
+    def waking(self) -> bool:
+        """It starts again from no replicas, and nothing is wrong with it: no reason to start a standby too."""
+        return waking(self.seen, self.active) and not (self.active and self.active.finding)
 
     @property
     def silent_for(self) -> timedelta | None:
         """How long no pod at home has served. None: nobody can tell."""
         return silent_for(self.seen, self.active, self.now) if self.active else None
+
+    @property
+    def drill_ended(self) -> tuple[Result, str] | None:
+        """How a drill ends in this very look, and a sentence."""
+        if self.drill is None or self.drill.begins or self.seen.model.spec.suspend:
+            return None
+        return drills.ended(self.seen, self.found, self.drill, self.route, self.now)
 
     @property
     def failed(self) -> bool:

@@ -27,14 +27,15 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NOTE = 1024
 """Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver"})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed"})
 
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _failed(outcome), canarystory.step(outcome), _moved(outcome), _good(outcome))
+    revisions = (_created(outcome), _retried(outcome), _failed(outcome), canarystory.step(outcome))
+    told = (*revisions, _moved(outcome), _drilled(outcome), _good(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -57,8 +58,23 @@ def _created(outcome: Outcome) -> dict[str, Any] | None:
     if old is None or old.revision.hash == desired.hash:
         return None if before else {"action": "RevisionCreated", "to": desired.hash, "cause": "the first one"}
     action = "RevisionRestored" if before else "RevisionCreated"
-    cause = changes(old.revision.snapshot, desired.snapshot)
+    cause = (
+        changes(old.revision.snapshot, desired.snapshot)
+        if old.revision.snapshot
+        else f"nobody remembers what {old.revision.hash} was made of"
+    )
     return {"action": action, "from": old.revision.hash, "to": desired.hash, "cause": cause}
+
+
+def _retried(outcome: Outcome) -> dict[str, Any] | None:
+    """What was given up gets another try."""
+    again = [
+        name for name, facts in outcome.found.facts.items() if not facts.failed and written(outcome.seen, name).get("state") == "Failed"
+    ]
+    if not again:
+        return None
+    by_hand = outcome.seen.model.metadata.annotations.get(wishes.RETRY) in again
+    return {"action": "RevisionRetried", "to": again[0], "cause": f"by the annotation {wishes.RETRY}" if by_hand else "the spec was edited"}
 
 
 def _failed(outcome: Outcome) -> dict[str, Any] | None:
@@ -78,11 +94,12 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
     if not before.get("name") or after is None:
         return None
     if outcome.away:
-        return None if before.get("target") == "Standby" else _left(outcome, before)
+        in_earnest = before.get("reason") == "Drill" and outcome.route.why != "Drill"
+        return _left(outcome, before) if before.get("target") != "Standby" or in_earnest else None
     ready = f"{outcome.active.ready if outcome.active else 0} of {outcome.wanted} pods ready"
     if before.get("target") == "Standby":
-        action = "HandedBack" if before.get("reason") == "Handoff" else RETURNED
-        return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)}
+        action = {"Handoff": "HandedBack", "Drill": None}.get(before.get("reason", ""), RETURNED)  # `_drilled` tells of drills
+        return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)} if action else None
     if before["name"] == after:
         return None
     left = outcome.found.facts.get(before["name"])
@@ -93,9 +110,12 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
 
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
-    standby = outcome.found.standby.name if outcome.found.standby else ""
+    standby = outcome.away.model if outcome.away else ""
+    if outcome.route.why == "Drill" and outcome.drill:
+        return {"action": "DrillStarted", "from": before["name"], "to": standby, "cause": outcome.drill.cause}
     if outcome.route.why == "Handoff":
-        return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": "the rollout needs the GPUs of the old pods"}
+        cause = "the model starts again from no replicas" if outcome.waking else "the rollout needs the GPUs of the old pods"
+        return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": cause}
     silent = outcome.silent_for
     since = f" for {duration(round(silent.total_seconds()))}" if silent is not None and silent.total_seconds() >= 1 else ""
     why = outcome.active.finding.message if outcome.active and outcome.active.finding else ""
@@ -107,6 +127,15 @@ def _held(outcome: Outcome, ready: str) -> str:
     hold = outcome.seen.model.spec.health.failover.hold_for
     held = outcome.route.why is None and (outcome.seen.status.get("traffic") or {}).get("reason") != "Handoff"
     return f"{ready}, held {hold}" if held and not wishes.returns(outcome.seen, outcome.step.home) else ready
+
+
+def _drilled(outcome: Outcome) -> dict[str, Any] | None:
+    """A drill ends, and traffic with it is at home again, or where something else needs it."""
+    if outcome.drill is None or outcome.drill_ended is None:
+        return None
+    result, message = outcome.drill_ended
+    took = f", {outcome.drill.activation.total_seconds():.1f} s after it was asked for" if outcome.drill.activation is not None else ""
+    return {"action": f"Drill{result}", "from": outcome.drill.standby, "to": outcome.step.home, "cause": message + took}
 
 
 def _good(outcome: Outcome) -> dict[str, Any] | None:
@@ -123,12 +152,12 @@ def _good(outcome: Outcome) -> dict[str, Any] | None:
 
 def _note(step: dict[str, Any]) -> str:
     match step["action"]:
-        case "CanaryStep" | "CanaryPaused" | "TrafficMoved" | "RolledBack" | "FailedOver" | "HandedOff" | "HandedBack" | "Recovered":
-            note = f"{step['from']} -> {step['to']}: {step['cause']}"
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"
-        case _:
+        case "RevisionCreated" | "RevisionRestored" | "RevisionRetried" | "RevisionGood":
             note = f"revision {step['to']}: {step['cause']}"
+        case _:
+            note = f"{step['from']} -> {step['to']}: {step['cause']}"
     return note[:LONGEST_NOTE]
 
 

@@ -73,10 +73,10 @@ class Survey:
 
 def survey(seen: Seen, now: datetime) -> Survey:
     """Sort what was seen."""
-    known = remembered(seen.children)
-    by_hash = {revision.hash: revision for revision in known}
     taken = snapshot(seen.model.spec)
     spec = hash_of(taken)
+    known = tuple(replace(each, snapshot=taken) if each.hash == spec else each for each in remembered(seen.children))
+    by_hash = {revision.hash: revision for revision in known}
     by_hand = wishes.rolled_back(seen, by_hash)
     wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
