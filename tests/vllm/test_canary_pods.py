@@ -11,6 +11,8 @@ from cluster.models import Model, request, smol
 from cluster.space import pod
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from box import Box
     from cluster.space import Space
 
@@ -42,7 +44,9 @@ def loops() -> str:
     )
 
 
-def test_a_slower_revision_is_given_up_and_all_traffic_is_back(space: Space, box: Box, vllm_node: str) -> None:
+def test_a_slower_revision_is_given_up_and_all_traffic_is_back(
+    space: Space, box: Box, vllm_node: str, record_property: Callable[[str, object], None]
+) -> None:
     edge.install(box)
     model = Model.apply(space, canary(vllm_node))
     model.wait("Ready", "True", seconds=START)
@@ -52,7 +56,8 @@ def test_a_slower_revision_is_given_up_and_all_traffic_is_back(space: Space, box
     assert {one["weight"] for one in model.status()["traffic"]["weights"]} == {50}
     space.run(pod("clients", loops()))
     message = model.wait("Degraded", "True", "CanaryLatency", seconds=400)
-    print(f"\n{message}\n{Counter(space.inside('clients', 'cat /tmp/told').split())}")
+    record_property("given up", message)
+    record_property("clients", str(Counter(space.inside("clients", "cat /tmp/told").split())))
     assert message.startswith("p50 of TTFT about ")
     assert f" of {old} in " in message
     waiting.until("all weight is back", lambda: model.status()["traffic"]["weights"] == [{"name": old, "weight": 100}], seconds=10)
