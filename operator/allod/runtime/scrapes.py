@@ -144,6 +144,7 @@ class Scrapes:
         self._revisions[key].forget(target)
         if not self._revisions[key].pods:
             del self._revisions[key]
+            self._duels.end(key[:2])  # of whichever two revisions: the next one begins anew, and a deleted model leaves nothing behind
 
     def _meet(self, pod: Manifest, slos: tuple[Slo, ...]) -> None:
         target, labels = ref(pod), pod["metadata"]["labels"]

@@ -131,3 +131,17 @@ async def test_another_pod_of_the_name_is_not_counted_backwards(engines: Engines
     assert before
     assert after
     assert 60 <= after.sample() - before.sample() <= 110
+
+
+async def test_the_pods_of_one_side_are_gone_and_a_new_try_begins_with_nothing(engines: Engines) -> None:
+    engines.look(*PODS)
+    engines.failing = 1.0
+    await engines.serve(200)
+    lost = engines.look(*PODS)
+    assert lost
+    assert lost.lost(50)
+    engines.scrapes.forget(ref(PODS[0]))
+    engines.look(*PODS[1:])
+    again = engines.look(*PODS)
+    assert again
+    assert again.lost(1) is None
