@@ -16,7 +16,7 @@ it ever reaches 1/q with a probability of at most q: however long, and however o
 as they do when load does; n and N may be anything that does not depend on what came of these very requests.
 
 What it takes to see a real difference (simulated in the tests, q = 0.01): with a tenth of the traffic, 10 % errors against 0.5 % are
-found within 150 requests of the new revision in 19 of 20 cases, and 3 % within 600.
+found within 150 requests of the new revision in 19 of 20 cases, and 3 % within 700.
 Where it is wrong: requests that fail together (one burst, one node) are not independent, and weigh more than they should.
 """
 
