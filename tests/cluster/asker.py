@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from box import waiting
 from cluster.space import pod
@@ -25,7 +25,7 @@ class Asker:
     name: str = "asker"
 
     @classmethod
-    def start(cls, space: Space, model: str, standby: str = "small", at: str = "") -> Asker:
+    def start(cls, space: Space, model: str, standby: str = "small", node: str | None = None, at: str = "") -> Asker:
         """GET /v1/models, which every engine of ours has, lists all names of who answers: only the standby has its own.
 
         `at`: the base URL, where it is not the model's own Service.
@@ -34,7 +34,8 @@ class Asker:
         who = f"""{ask} | awk '/"{standby}"/ {{print "{standby}"; next}} /"data"/ {{print "{model}"}}'"""
         moment = "$(cut -d' ' -f1 /proc/uptime)"
         loop = f'touch /tmp/told; while true; do at={moment}; name=$({who}); echo "$at ${{name:-lost}}" >> /tmp/told; sleep 0.2; done'
-        space.run(pod("asker", loop))
+        where: dict[str, Any] = {"nodeName": node} if node else {}
+        space.run(pod("asker", loop, **where))
         waiting.until("the client asks", lambda: "told" in space.inside("asker", "ls /tmp"), seconds=20)
         return cls(space)
 

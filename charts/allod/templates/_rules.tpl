@@ -35,10 +35,10 @@ what the operator really calls, in both directions. `patch` is server-side apply
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
 # Why a model does not serve: its pods, and what the cluster says of its StatefulSets.
-# A pod that hangs is deleted once traffic has left it: only that frees clients that wait on it.
+# A pod that hangs is deleted once traffic has left it: only that frees clients that wait on it. One lost pod of several is taken out by a label.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch, delete]
+  verbs: [list, watch, patch, delete]
 - apiGroups: [""]
   resources: [events]
   verbs: [list, watch]

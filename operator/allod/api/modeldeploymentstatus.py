@@ -181,7 +181,7 @@ class Condition(ApiModel):
     """One question about the object, answered."""
 
     type: Annotated[str, Field(max_length=316)]
-    """The question: Ready, Progressing, Degraded, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
+    """The question: Ready, Progressing, Degraded, Stalled, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
     FailedOver, RouteAccepted."""
     status: Literal["True", "False", "Unknown"]
     """The answer."""

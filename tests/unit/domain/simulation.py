@@ -120,6 +120,8 @@ class World:
     moved_lately: int = 0
     hears: Callable[[str], Beat | None] = field(default=lambda _revision: None)
     """What the operator's own connection says of the pods of a revision, by its letter; `standby` stands for the companion's."""
+    heard_of: dict[str, Beat] = field(default_factory=dict)
+    """The same of single pods, by name."""
     blind: str = ""
     windows: Callable[[str], dict[str, Window]] = field(default=lambda _revision: {})
     """What the engines of a revision counted, by the names of the objectives."""
@@ -174,6 +176,7 @@ class World:
 
     def _beats(self) -> dict[str, Beat]:
         heard = {name: self.hears(self.letter(pod["metadata"]["labels"][REVISION])) for name, pod in self.pods.items()}
+        heard |= self.heard_of
         standbys = self.companion.pods if self.companion else ()
         heard |= {pod["metadata"]["uid"]: self.hears("standby") for pod in standbys}
         return {uid: beat for uid, beat in heard.items() if beat}
@@ -186,6 +189,8 @@ class World:
             self.children[ref(manifest)] = copy.deepcopy(manifest) | status
         for gone in made.delete:
             self.children.pop(gone, None)
+        for patch in made.labels:
+            self.pods[patch["metadata"]["uid"]]["metadata"]["labels"] |= patch["metadata"]["labels"]
         if made.status is not None:
             self.status = copy.deepcopy(made.status)
         self.events += made.events
@@ -214,7 +219,7 @@ class World:
             if name not in self.pods:
                 template = copy.deepcopy(statefulset["spec"]["template"])
                 labels = template["metadata"]["labels"]
-                self.pods[name] = {"metadata": {"name": name, "uid": name, "labels": labels}, "spec": template["spec"]}
+                self.pods[name] = {"metadata": {"name": name, "namespace": "ai", "uid": name, "labels": labels}, "spec": template["spec"]}
         free = self.gpus
         for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
             letter = self.letter(pod["metadata"]["labels"][REVISION])

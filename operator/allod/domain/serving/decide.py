@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import candidate, story
+from allod.domain.serving import candidate, sideline, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
@@ -54,6 +54,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
     outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now, trying)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
+    turned = () if suspended else sideline.turns(seen, found, now)
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
@@ -61,13 +62,21 @@ def decide(seen: Seen, now: datetime) -> Decision:
         away=away,
         share=(found.desired.hash, step.share) if step.share else None,
         fence=fence,
+        turned=turned,
         hands_off=suspended,
         status=status(outcome, steps),
-        events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(
-            route, [*found.look_again(now), *due(seen, found, route, now), *_drills(seen, runs, now), *candidate.due(trying)], now
-        ),
+        events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
+        requeue_after=_look_again(route, [*_moments(outcome), *_drills(seen, runs, now)], now),
     )
+
+
+def _moments(outcome: Outcome) -> Iterator[datetime]:
+    """When something turns of which no event tells."""
+    seen, found, now = outcome.seen, outcome.found, outcome.now
+    yield from found.look_again(now)
+    yield from due(seen, found, outcome.route, now)
+    yield from sideline.due(seen, found, now)
+    yield from candidate.due(outcome.course)
 
 
 def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]:

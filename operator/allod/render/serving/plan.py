@@ -37,6 +37,7 @@ def plan(seen: Seen, decision: Decision) -> Plan:
         objects=objects,
         delete=_obsolete(seen, objects),
         fence=decision.fence,
+        labels=tuple(turn.patch for turn in decision.turned),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
