@@ -24,7 +24,7 @@ ROLLOUT_CASES = (
         vllm(rollout__maxSurge=1),
         vllm(rollout__maxSurge=1, rollout__strategy="Recreate"),
         "spec.rollout",
-        "rollout.maxSurge is for the strategy Surge: the others end the old pods before they start new ones",
+        "rollout.maxSurge is for the strategy Surge: Canary starts all new pods at once, the others end the old ones before",
     ),
     Case(
         "bake",

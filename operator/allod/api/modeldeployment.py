@@ -8,6 +8,7 @@ from pydantic import Field
 
 from allod.api import modeldeploymentrules as refuse
 from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
+from allod.api.canaryrules import SPEC as CANARY
 from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
 from allod.api.engine import Engine
 from allod.api.markers import ListMap, ListSet, SchemaDefault
@@ -183,7 +184,7 @@ class ModelDeploymentSpec(ApiModel):
     """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
     reporting. To free the GPUs set replicas to 0."""
 
-    rules = (*refuse.SPEC, *STRATEGY, *SLOS)
+    rules = (*refuse.SPEC, *STRATEGY, *CANARY, *SLOS)
 
 
 class ModelDeployment(ApiModel):

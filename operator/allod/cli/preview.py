@@ -10,6 +10,7 @@ from allod import __version__
 from allod.domain.serving.decide import decide
 from allod.domain.serving.seen import Defaults, Seen
 from allod.render.monitoring import podmonitor, prometheusrule
+from allod.render.serving import httproute
 from allod.render.serving.plan import plan
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ IMAGES = {
     "inspect_image": ("ALLOD_INSPECT_IMAGE", f"allod:{__version__}"),
 }
 """The operator's own variables, else the chart's values: these know only the tag of the operator's image, as the registry is the user's."""
-APIS = frozenset({podmonitor.API, prometheusrule.API})
-"""Shown as in a cluster that has the Prometheus Operator."""
+APIS = frozenset({podmonitor.API, prometheusrule.API, httproute.API})
+"""Shown as in a cluster that has the Prometheus Operator and the Gateway API."""
 
 
 def defaults(operator_image: str | None = None) -> Defaults:

@@ -9,14 +9,17 @@ from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import ModelDeployment
 from allod.domain.manifest import Ref
 from allod.domain.names import MODEL, RANK, REVISION, child
+from allod.domain.serving.canary import rules
 from allod.domain.serving.claim import Claim, held, served_names
 from allod.domain.serving.evidence import SILENT
 from allod.domain.serving.seen import Companion, Neighbour, Seen
+from allod.reconcile.world import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.seen import Defaults
     from allod.reconcile.world import Ears, Figures, Windows, World
 
@@ -58,9 +61,18 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
         blind=senses.ears.blind() if any(beat.state in SILENT for beat in beats.values()) else "",
         companions=companions,
         moved_lately=moved_lately,
-        windows=senses.windows.of(pods, read.spec.health.slos),
+        windows=senses.windows.of(pods, read.spec.health.slos, rules(read.spec)),
+        duel=_duel(senses, read, model.get("status") or {}),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
+
+
+def _duel(senses: Senses, model: ModelDeployment, status: Manifest) -> Duel | None:
+    """Of the two revisions that the last status tells of: who is on trial is decided after this look."""
+    new, old = status.get("desiredRevision") or "", status.get("activeRevision") or ""
+    compared = rules(model.spec) if new != old else ()
+    meta, least = model.metadata, model.spec.rollout.canary.min_requests
+    return senses.windows.duel(Pair(meta.namespace, meta.name, new, old, compared, least))
 
 
 def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Manifest]:

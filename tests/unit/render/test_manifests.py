@@ -18,6 +18,7 @@ from allod.domain.serving.decide import decide
 from allod.domain.serving.revision import digest
 from allod.domain.serving.seen import Seen
 from allod.render.monitoring import podmonitor, prometheusrule
+from allod.render.serving import httproute
 from allod.render.serving.plan import plan
 from unit.domain.simulation import DEFAULTS, SPEC, START
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "models"
 MODELS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 KUBERNETES = "1.36"
-OPTIONAL = frozenset({podmonitor.API, prometheusrule.API})
+OPTIONAL = frozenset({podmonitor.API, prometheusrule.API, httproute.API})
 
 
 def rendered(raw: dict[str, Any], apis: frozenset[str] = OPTIONAL) -> list[Manifest]:

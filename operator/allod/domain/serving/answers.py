@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
+from allod.domain.serving import canary, gateway, wishes
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standbyanswers as standbys
-from allod.domain.serving import wishes
 from allod.domain.serving.crossroads import ASLEEP, WAKING
 from allod.domain.serving.finding import CONCERNS
 from allod.domain.serving.schedule import bad_schedule
@@ -32,6 +32,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         gpus_available(outcome),
         fits_memory(outcome),
         *(standbys.conditions(outcome) if outcome.found.standby or outcome.away else ()),
+        *((route_accepted(outcome),) if outcome.seen.model.spec.rollout.canary.parent_ref else ()),
     )
 
 
@@ -73,6 +74,9 @@ def progressing(outcome: Outcome) -> Condition:
     ready = desired.ready if desired else 0
     if not outcome.rolling and ready >= outcome.wanted and not outcome.away:
         return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, f'ready {outcome.unit}')}")
+    if outcome.course and not trouble and ready >= outcome.wanted:
+        stands = canary.told(outcome.course, len(outcome.seen.model.spec.rollout.canary.steps))
+        return Condition("Progressing", "True", "Canary", f"revision {name} is on trial, {stands}")
     reason = trouble.reason if trouble else "RollingOut" if outcome.rolling else "Starting"
     return Condition("Progressing", "True", reason, f"{ready} of {outcome.wanted} {outcome.unit}s of revision {name} are ready")
 
@@ -114,6 +118,15 @@ def stalled(outcome: Outcome) -> Condition:
         todo = f"edit the spec, or set the annotation {wishes.RETRY} to {name}"
         return Condition("Stalled", "True", "RevisionFailed", f"revision {name} is not tried again by itself: {todo}")
     return Condition("Stalled", "False", "AsExpected", "nothing waits for a person")
+
+
+def route_accepted(outcome: Outcome) -> Condition:
+    """Does the Gateway send by the weights of the HTTPRoute?"""
+    if found := gateway.problem(outcome.seen):
+        waits = found.reason in ("RouteNotMade", "RouteNotTaken")
+        return Condition("RouteAccepted", "Unknown" if waits else "False", found.reason, found.message)
+    sends = ", ".join(f"{weight} percent to {name}" for name, weight in outcome.weights.items())
+    return Condition("RouteAccepted", "True", "Accepted", f"the Gateway sends {sends}")
 
 
 def model_available(outcome: Outcome) -> Condition:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.names import RANK
-from allod.domain.serving import page, regroup, sideline, story
+from allod.domain.serving import candidate, page, regroup, sideline, story
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from allod.domain.serving.canary import Course
     from allod.domain.serving.drill import Drill
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revision import Revision
@@ -42,34 +43,45 @@ def decide(seen: Seen, now: datetime) -> Decision:
     found = survey(seen, now)
     refused = refusal(seen, found)
     suspended = seen.model.spec.suspend
+    trying = candidate.candidate(seen, found, now)
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
-        step = next_step(_position(seen, found, refused))
+        step = next_step(_position(seen, found, refused, trying))
     runs = drill(seen, found, step, now)
     if not suspended:
         route = next_route(crossroads(seen, found, step, now, drill=runs is not None and runs.wants_traffic(now)))
     away = _away(seen, found, route)
     regroups = () if suspended else regroup.regrouped(seen, found, step, now)
-    outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now, regroups)
+    outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now, trying, regroups)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
     turned = () if suspended else sideline.turns(seen, found, now)
-    moments = [*found.look_again(now), *due(seen, found, route, now), *regroup.due(seen, found, step, now)]
-    moments += [*sideline.due(seen, found, now), *_drills(seen, runs, now), *page.due(outcome)]
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
         home=step.home,
         away=away,
+        share=(found.desired.hash, step.share) if step.share else None,
         fence=fence,
         regroups=regroups,
         turned=turned,
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
-        requeue_after=_look_again(route, moments, now),
+        requeue_after=_look_again(route, [*_moments(outcome), *_drills(seen, runs, now)], now),
     )
+
+
+def _moments(outcome: Outcome) -> Iterator[datetime]:
+    """When something turns of which no event tells."""
+    seen, found, now = outcome.seen, outcome.found, outcome.now
+    yield from found.look_again(now)
+    yield from due(seen, found, outcome.route, now)
+    yield from regroup.due(seen, found, outcome.step, now)
+    yield from sideline.due(seen, found, now)
+    yield from candidate.due(outcome.course)
+    yield from page.due(outcome)
 
 
 def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]:
@@ -81,7 +93,7 @@ def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]
         yield due_at
 
 
-def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
+def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course | None) -> Position:
     rollout = seen.model.spec.rollout
     return Position(
         desired=None if refused and not goes_on(found, refused) else found.desired.hash,
@@ -93,11 +105,14 @@ def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
         surge=rollout.max_surge,
         on_standby=found.on_standby is not None,
         standby_ready=bool(found.standby and found.standby.ready),
+        shares=found.shares,
+        course=trying,
     )
 
 
 def _as_it_is(found: Survey) -> Step:
-    return Step({name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}, found.home)
+    pods = {name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}
+    return Step(pods, found.home, share=found.shares.get(found.desired.hash, 0) if found.desired.hash != found.home else 0)
 
 
 def _away(seen: Seen, found: Survey, route: Route) -> Away | None:

@@ -40,6 +40,8 @@ class Decision:
     """Hash of the revision that traffic belongs to. None: there is no Service yet, for there was never a revision."""
     away: Away | None = None
     """Where the Service points instead of there."""
+    share: tuple[str, int] | None = None
+    """Hash of a revision on trial, and percent of the Gateway's traffic for it. None: it has none."""
     fence: tuple[Manifest, ...] = ()
     """Pods that hang and that traffic has left: ended at once."""
     regroups: tuple[Regroup, ...] = ()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
     from allod.domain.serving.beat import Beat
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.windows import Window
 
 
@@ -96,5 +97,7 @@ class Seen:
     """Other models that this operator moved to their standbys within the window of its blast radius."""
     windows: Mapping[str, Mapping[str, Window]] = field(default_factory=dict)
     """By revision hash, then by the name of the SLO in `health.slos`; only revisions with pods that were asked."""
+    duel: Duel | None = None
+    """The revision on trial against the active one, as far as their engines were asked."""
     events: tuple[Manifest, ...] = ()
     """Warning events about the StatefulSets of this model (a refused pod never becomes a pod: quota, policy, admission)."""

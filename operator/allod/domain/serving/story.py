@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
 from allod.domain.quantity import duration
-from allod.domain.serving import answers, wishes
+from allod.domain.serving import answers, canarystory, wishes
 from allod.domain.serving.crossroads import RETURNED
 from allod.domain.serving.page import PAGED, paged
 from allod.domain.serving.regroup import RESTARTED
@@ -36,16 +36,8 @@ def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (
-        _created(outcome),
-        _retried(outcome),
-        _failed(outcome),
-        *_restarted(outcome),
-        _moved(outcome),
-        _drilled(outcome),
-        _good(outcome),
-        paged(outcome),
-    )
+    revisions = (_created(outcome), _retried(outcome), _failed(outcome), canarystory.step(outcome))
+    told = (*revisions, *_restarted(outcome), _moved(outcome), _drilled(outcome), _good(outcome), paged(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -120,7 +112,8 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
     left = outcome.found.facts.get(before["name"])
     if left and left.failed and left.finding:
         return {"action": "RolledBack", "from": before["name"], "to": after, "cause": f"{left.finding.message}; {ready}"}
-    return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": ready}
+    through = canarystory.through(outcome)
+    return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": f"{through}; {ready}" if through else ready}
 
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:

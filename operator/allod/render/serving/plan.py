@@ -9,6 +9,7 @@ from allod.domain.names import FIELD_MANAGER, MANAGED_BY, child
 from allod.domain.plan import Ending, Plan
 from allod.render.metadata import finished
 from allod.render.monitoring import podmonitor, prometheusrule
+from allod.render.serving import httproute
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
@@ -56,6 +57,8 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
         yield from _revision(seen, decision, revision)
     spans = any(revision.hash == decision.home and revision.nodes > 1 for revision in decision.revisions)
     yield stable_service(model, decision.home, decision.away, grouped=spans)
+    if model.spec.rollout.canary.parent_ref and httproute.API in seen.apis:
+        yield httproute.http_route(model, decision.home, decision)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
