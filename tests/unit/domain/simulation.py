@@ -242,10 +242,9 @@ class World:
 
     def rank_ends(self, name: str) -> None:
         """The engine in this pod ends, and its kubelet starts it again."""
-        pod = self.pods[name]
-        pod["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
-        pod["status"] = {key: value for key, value in pod["status"].items() if key != "containerStatuses"}
-        self._ranked(pod)
+        self.pods[name]["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
+        self.pods[name]["status"].pop("containerStatuses", None)
+        self._ranked(self.pods[name])
 
     def _ranked(self, pod: Manifest) -> None:
         """What a kubelet says of the lives of a rank's engine; one that came back is ready no more, for it meets nobody."""
@@ -256,8 +255,7 @@ class World:
         up = pods.is_ready(pod)
         engine = {"name": "engine", "started": up and not ended, "ready": up and not ended}
         if ended:
-            last = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}}
-            engine |= {"restartCount": 1, "lastState": last}
+            engine |= {"restartCount": 1, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}}}
             status["conditions"] = [each for each in status["conditions"] if each["type"] != "Ready"]
         engine["state"] = {"running": {"startedAt": ended or meta["creationTimestamp"]}}
         status["containerStatuses"] = [engine]
@@ -309,8 +307,8 @@ class World:
         """Names of all pods of a replica, by that of its first."""
         if REPLICA_GROUP not in labels:
             return [name]
-        statefulset = self.children.get(Ref("apps/v1", "StatefulSet", "ai", name.rpartition("-")[0]))
-        return _pod_names(statefulset) if statefulset else [name]
+        made = self.children.get(Ref("apps/v1", "StatefulSet", "ai", name.rpartition("-")[0]))
+        return _pod_names(made) if made else [name]
 
     def condition(self, kind: str) -> tuple[str, str, str]:
         found = next(each for each in self.status["conditions"] if each["type"] == kind)
