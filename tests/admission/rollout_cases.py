@@ -73,14 +73,15 @@ ROLLOUT_CASES = (
         vllm(standby=SMALL | {"drill": {"schedule": "0 3 * * 0"}}),
         vllm(standby=SMALL | {"drill": {"schedule": "0 25 * * 0"}}),
         "spec.standby.drill.schedule",
-        "a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is at three o'clock on each Sunday",
+        "it is 0 25 * * 0, and a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is at three o'clock on each"
+        " Sunday",
     ),
     Case(
         "timezone-shape",
         vllm(standby=SMALL | {"drill": {"schedule": "0 3 * * 0", "timeZone": "America/Argentina/Buenos_Aires"}}),
         vllm(standby=SMALL | {"drill": {"schedule": "0 3 * * 0", "timeZone": "../etc"}}),
         "spec.standby.drill.timeZone",
-        "a time zone is a name of the time zone database, such as Europe/Berlin or UTC",
+        "it is ../etc, and a time zone is a name of the time zone database, such as Europe/Berlin or UTC",
     ),
     Case(
         "fail-after",
