@@ -17,6 +17,7 @@ import yaml
 from box import waiting
 from support.audit import audited, called_verbs, refused
 from support.chartplane import FAKE, chart_plane, get
+from support.crds import wait_served
 from support.engines import Engines
 from support.helm import MINIMAL, Helm
 
@@ -193,7 +194,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[
         log = audited(plane)
         for group, kind, plural in FOREIGN_KINDS:
             plane.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(foreign_crd(group, kind, plural)))
-            plane.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}")
+            wait_served(plane, f"{group}/v1", plural)
         helm = Helm(tmp_path_factory.mktemp("helm"), plane.kubeconfig)
         helm.install(MINIMAL)
         with operator(plane, get(plane, "deployment", "allod", "--namespace", "allod-system"), tmp_path_factory.mktemp("operator")):
