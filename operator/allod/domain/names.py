@@ -14,6 +14,8 @@ MODEL = "allod.dev/model"
 REVISION = "allod.dev/revision"
 TRAFFIC = "allod.dev/traffic"
 """`on` from the pod template; the operator may turn one pod `off` to take it out of every Service."""
+ADAPTERS = "allod.dev/adapters"
+"""Annotation on a pod: which list of adapters its kubelet was told to fetch."""
 APPLIED = "allod.dev/applied"
 """Annotation on each child: sha256 of what we applied, so that a field that we no longer send is noticed too."""
 

@@ -30,6 +30,8 @@ class Plan:
     """Children as they should be, in the order of applying. Those that already are so are not sent."""
     delete: tuple[Ref, ...] = ()
     """Children that must go, after `objects` were applied. Absent ones are no error."""
+    nudge: tuple[Manifest, ...] = ()
+    """Annotations of pods, after `objects` were applied, for exactly these pods and no later ones of their names."""
     fence: tuple[Manifest, ...] = ()
     """Pods that are ended without grace, exactly these and no later ones of their names."""
     status: Manifest | None = None

@@ -199,7 +199,7 @@ class World:
             if name not in self.pods:
                 template = copy.deepcopy(statefulset["spec"]["template"])
                 labels = template["metadata"]["labels"]
-                self.pods[name] = {"metadata": {"name": name, "uid": name, "labels": labels}, "spec": template["spec"]}
+                self.pods[name] = {"metadata": {"name": name, "namespace": "ai", "uid": name, "labels": labels}, "spec": template["spec"]}
         free = self.gpus
         for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
             letter = self.letter(pod["metadata"]["labels"][REVISION])

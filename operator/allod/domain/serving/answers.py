@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
+from allod.domain.serving import adapteranswers, wishes
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standbyanswers as standbys
-from allod.domain.serving import wishes
 from allod.domain.serving.finding import CONCERNS
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         gpus_available(outcome),
         fits_memory(outcome),
         *(standbys.conditions(outcome) if outcome.found.standby or outcome.away else ()),
+        *adapteranswers.conditions(outcome),
     )
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.serving import story
+from allod.domain.serving.adapteranswers import behind
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.fence import due, fenced, told
@@ -51,6 +52,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         allocation=step.allocation,
         home=step.home,
         away=away,
+        behind=behind(seen, found),
         fence=fence,
         hands_off=suspended,
         status=status(outcome, steps),

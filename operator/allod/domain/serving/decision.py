@@ -34,6 +34,8 @@ class Decision:
     """Hash of the revision that traffic belongs to. None: there is no Service yet, for there was never a revision."""
     away: Away | None = None
     """Where the Service points instead of there."""
+    behind: tuple[Manifest, ...] = ()
+    """Pods that do not know yet which adapters they are to have, and whose kubelet was not told to look."""
     fence: tuple[Manifest, ...] = ()
     """Pods that hang and that traffic has left: ended at once."""
     hands_off: bool = False

@@ -15,7 +15,7 @@ from allod.domain.serving.evidence import finding as heard
 from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
-from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
+from allod.domain.serving.revision import Revision, remembered, snapshot, wanted_hash
 from allod.domain.serving.revisionfacts import RevisionFacts
 from allod.domain.serving.slos import slo_finding
 from allod.domain.serving.trial import Case, Rules
@@ -74,13 +74,13 @@ def survey(seen: Seen, now: datetime) -> Survey:
     known = remembered(seen.children)
     by_hash = {revision.hash: revision for revision in known}
     taken = snapshot(seen.model.spec)
-    spec = hash_of(taken)
+    on_standby = standbys.routed(seen)
+    home = _home(seen, known, on_standby=on_standby is not None)
+    spec = wanted_hash(taken, by_hash.get(home or ""))
     by_hand = wishes.rolled_back(seen, by_hash)
     wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
     desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
-    on_standby = standbys.routed(seen)
-    home = _home(seen, known, on_standby=on_standby is not None)
     found = Survey(desired, wanted not in by_hash, by_hand not in (None, spec), {}, home, on_standby, standbys.find(seen))
     return replace(found, facts=_judged(seen, found, known, now))
 
