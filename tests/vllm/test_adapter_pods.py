@@ -90,7 +90,7 @@ def test_adapters_come_and_go_without_a_restart_and_outlive_their_pod(claimed: S
 
     assert refused(model, "two")
     seconds = seconds_to_first_answer(model, "two", lambda: wants(model, vllm_node, one, node, two))
-    print(f"from kubectl apply to the first token of a new adapter: {seconds:.1f} s")
+    print(f"from kubectl apply to the first token of a new adapter: {seconds:.1f} s")  # noqa: T201  # the figure in docs/adapters.md
     assert seconds < FIRST_ANSWER
     model.wait("AdaptersReady", "True", "AllLoaded", seconds=30)
     answers["two"] = model.ask(FRANCE, name="two", seconds=60)

@@ -84,7 +84,7 @@ def test_a_second_one_comes_a_version_changes_and_one_goes(pod: Pod) -> None:
     began = time.monotonic()
     pod.wants(one="one", two="two")
     waiting.until("two answers", lambda: pod.ask("two", 1) != "404", seconds=30)
-    print(f"from the list to the first token of an adapter: {time.monotonic() - began:.2f} s")
+    print(f"from the list to the first token of an adapter: {time.monotonic() - began:.2f} s")  # noqa: T201  # the figure in docs/adapters.md
     two = pod.ask("two")
     assert len({base, one, two}) == 3
     pod.wants(one="three", two="two")
@@ -102,11 +102,11 @@ def test_a_second_one_comes_a_version_changes_and_one_goes(pod: Pod) -> None:
         ("SmolLM2-360M-Instruct", "model.layers.0.self_attn.q_proj has 576 inputs here and 960 in the adapter"),
         (
             "narrower",
-            "it was made for another model (corp/narrower): model.layers.0.self_attn.q_proj has 576 inputs here and 512 in the adapter",
+            "another model (corp/narrower): model.layers.0.self_attn.q_proj has 576 inputs here and 512 in the adapter",
         ),
         (
             "deeper",
-            "it was made for another model (corp/deeper): it changes model.layers.30.self_attn.q_proj, which this one does not have",
+            "another model (corp/deeper): it changes model.layers.30.self_attn.q_proj, which this one does not have",
         ),
         ("nowhere", "there is no adapter_config.json in /adapters/nowhere: correct adapters[].uri, or put it there"),
     ],
