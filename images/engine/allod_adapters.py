@@ -214,9 +214,9 @@ class Watchdog(watchdog.Watchdog):
             try:
                 self.read()
                 await self.follow()
-                self.engine.tried = True
             except Exception as error:  # noqa: BLE001 - see above; the next look tries again
                 LOG.warning("adapters: %r", error)
+            self.engine.tried = True
             await asyncio.sleep(LOOK)
 
     def read(self) -> None:
@@ -243,8 +243,9 @@ class Watchdog(watchdog.Watchdog):
         for name, order in adapters.wanted.items():
             before = adapters.kept.get(name)
             if before is None or before.version != order.version or (before.refused and self.again(before, order, now)):
-                kept = adapters.kept[name] = Kept(order.version, loaded=before.loaded if before else "", files=files(order), looked_at=now)
+                kept = Kept(order.version, loaded=before.loaded if before else "", files=files(order), looked_at=now)
                 await self.bring(order, kept)
+                adapters.kept[name] = kept  # only now: until then heartbeats tell what was before
 
     def again(self, kept: Kept, order: Order, now: float) -> bool:
         """Whether a refused one is worth another look: somebody wrote to its files."""
@@ -259,9 +260,9 @@ class Watchdog(watchdog.Watchdog):
         try:
             await asyncio.to_thread(check, order, self.adapters.base or {})
             old, kept.loaded = kept.loaded, await self.swap(order, kept.loaded)
-        except (RefusedError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is in its files, only this adapter may suffer from it
             stays = "; the version before it goes on answering" if kept.loaded else ""
-            kept.refused = f"{str(error)[:LONGEST]}{stays}"
+            kept.refused = f"{(str(error) if isinstance(error, RefusedError) else repr(error))[:LONGEST]}{stays}"
             LOG.warning("adapter %s is refused: %s", order.name, kept.refused)
         else:
             LOG.info("adapter %s is loaded from %s%s", order.name, order.path, f" in place of {old}" if old else "")
@@ -272,7 +273,7 @@ class Watchdog(watchdog.Watchdog):
             config = getattr(getattr(getattr(self.inside.get("app"), "state", None), "vllm_config", None), "model_config", None)
             try:
                 self.adapters.base = base_shapes(str(getattr(config, "model", "")), os.environ.get("HF_HOME", ""))
-            except (RefusedError, OSError, ValueError, KeyError) as error:
+            except Exception as error:  # noqa: BLE001 - see above
                 LOG.warning("adapters: the model's files cannot be read, so vLLM alone judges what fits: %r", error)
                 self.adapters.base = {}
 
@@ -305,8 +306,11 @@ class Watchdog(watchdog.Watchdog):
 
     async def post(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
         """Through the application's own routes. It counts as ours, so that no error ratio of clients sees it."""
-        async with asyncio.timeout(PATIENCE):
-            status, answer = await self.request(path, json.dumps(body).encode())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                status, answer = await self.request(path, json.dumps(body).encode())
+        except TimeoutError:
+            raise RefusedError(f"vLLM gave no answer within {PATIENCE:g} s") from None
         ASKED.labels({2: "answered", 5: "failed"}.get(status // 100, "refused")).inc()
         return status, answer
 

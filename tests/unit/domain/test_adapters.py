@@ -13,7 +13,7 @@ from allod.domain.names import ADAPTERS
 from allod.domain.serving.adapters import Room, room, version
 from allod.domain.serving.beat import AdapterSaid
 from allod.domain.serving.revision import hash_of, snapshot
-from unit.domain.simulation import SPEC, World, crashing, heard, ready, starting
+from unit.domain.simulation import SPEC, World, crashing, heard, no_gpus, ready, starting
 
 if TYPE_CHECKING:
     from allod.domain.plan import Plan
@@ -151,6 +151,28 @@ def test_a_failed_revision_is_not_what_a_spec_without_adapters_gets() -> None:
     assert (world.route, world.state("B"), world.states) == ("A", "Failed", {"one": "Pending"})
     assert world.wants() == ["B: gone"]
     assert world.status["desiredRevision"] == world.status["activeRevision"]
+
+
+@pytest.mark.parametrize("status", [no_gpus(), crashing()], ids=["never started", "crashes"])
+def test_a_revision_that_cannot_run_is_left_when_its_room_is_no_longer_needed(status: dict[str, Any]) -> None:
+    """A claim that does not exist, memory that the slots take: to remove the adapter is the way out."""
+    world = World(spec=SPEC | {"adapters": [ONE]}, engine=lambda letter: status if letter == "A" else ready())
+    world.settle()
+    world.edit(adapters=[])
+    world.settle()
+    assert (world.route, "adapters" in world.status) == ("B", False)
+
+
+def test_a_restart_of_the_last_pod_or_a_lost_status_makes_no_revision_of_less_room() -> None:
+    world = Loras(ONE, WIDE)
+    world.wants(ONE)
+    world.engine = lambda _letter: starting()
+    world.settle()
+    world.engine = lambda _letter: ready()
+    world.settle()
+    world.lose_status()
+    world.settle()
+    assert (world.route, len(world.letters)) == ("A", 1)
 
 
 def test_each_revision_is_told_only_of_what_it_has_room_for() -> None:

@@ -201,6 +201,39 @@ async def test_a_version_that_vllm_refuses_gives_way_to_the_one_before_it(pod: P
     assert pod.vllm.loaded == {"one": str(pod.folder / "one")}
 
 
+async def test_a_strange_file_harms_only_its_own_adapter(pod: Pod) -> None:
+    await pod.client.until_ready()
+    (pod.folder / "odd").mkdir()
+    (pod.folder / "odd/adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}')
+    odd = b'{"base_model.model.x.lora_A.weight": {"data_offsets": [0, 0]}}'
+    (pod.folder / "odd/adapter_model.safetensors").write_bytes(len(odd).to_bytes(8, "little") + odd)
+    pod.wants(odd="odd", two="two")
+    said = await pod.until_known("odd", "two")
+    assert said["odd"]["refused"] == "KeyError('shape')"
+    assert said["two"]["refused"] == ""
+
+
+async def test_an_adapter_that_is_being_loaded_is_not_told_as_loaded(pod: Pod) -> None:
+    await pod.client.until_ready()
+    pod.vllm.held.clear()
+    pod.wants(one="three", two="two")
+    await asyncio.sleep(0.3)
+    assert await pod.said() == {"one": {"version": "one-16", "refused": ""}}
+    pod.vllm.held.set()
+    await pod.until_known("one", "two")
+
+
+async def test_a_vllm_that_never_answers_is_a_refusal_and_no_end_of_service(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pod.client.until_ready()
+    monkeypatch.setattr(allod_adapters, "PATIENCE", 0.2)
+    pod.vllm.held.clear()
+    pod.wants(one="one", two="two")
+    said = await pod.until_known("one", "two")
+    assert said["two"]["refused"] == "vLLM gave no answer within 0.2 s"
+    assert (await pod.client.ask(CHAT, method="POST")).status == 200
+    pod.vllm.held.set()
+
+
 async def test_what_was_refused_is_tried_again_when_somebody_writes_to_it_and_not_before(pod: Pod) -> None:
     await pod.client.until_ready()
     pod.wants(one="one", late="late")

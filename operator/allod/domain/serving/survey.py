@@ -76,13 +76,23 @@ def survey(seen: Seen, now: datetime) -> Survey:
     taken = snapshot(seen.model.spec)
     on_standby = standbys.routed(seen)
     home = _home(seen, known, on_standby=on_standby is not None)
-    spec = wanted_hash(taken, by_hash.get(home or ""))
+    spec = wanted_hash(taken, _kept(seen, by_hash.get(home or ""), now))
     by_hand = wishes.rolled_back(seen, by_hash)
     wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
     desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
     found = Survey(desired, wanted not in by_hash, by_hand not in (None, spec), {}, home, on_standby, standbys.find(seen))
     return replace(found, facts=_judged(seen, found, known, now))
+
+
+def _kept(seen: Seen, home: Revision | None, now: datetime) -> Revision | None:
+    """The revision at home, if a spec may go on with it though its pods have more than it asks for: it has served, and none is stuck."""
+    if home is None:
+        return None
+    before, staying = written(seen, home.hash), _staying(_pods(seen, home.hash))
+    served = before.get("readySince") or before.get("goodSince") or any(serves(seen, pod) for pod in staying)
+    stuck = before.get("state") == "Failed" or first_finding(_revision_seen(seen, home, staying, now, proven=True))
+    return home if served and not stuck else None
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:
@@ -135,20 +145,24 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
     given_up = _given_up_before(before)
     before = {} if given_up and again else before  # another try is a new trial
     proven = bool(before.get("readySince") or before.get("goodSince"))
-    events = tuple(event for event in seen.events if _about(event) == child(seen.model.metadata.name, name))
     return Case(
         now=now,
         before=before,
         asked=asked,
         ready=sum(serves(seen, pod) for pod in staying),
         whole=asked >= wanted_pods(seen),
-        finding=first_finding(RevisionSeen(now, asked, staying, proven, events, revision.snapshot))
+        finding=first_finding(_revision_seen(seen, revision, staying, now, proven=proven))
         or heard(seen, staying)
         or slo_finding(seen.model.spec.health.slos, seen.windows.get(name, {})),
         home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
         alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
         given_up=None if again else given_up,
     )
+
+
+def _revision_seen(seen: Seen, revision: Revision, staying: tuple[Manifest, ...], now: datetime, *, proven: bool) -> RevisionSeen:
+    events = tuple(event for event in seen.events if _about(event) == child(seen.model.metadata.name, revision.hash))
+    return RevisionSeen(now, _asked(seen, revision.hash) or 0, staying, proven, events, revision.snapshot)
 
 
 def _asked(seen: Seen, revision: str) -> int | None:
