@@ -36,8 +36,8 @@ SMOLLM2 = Base("HuggingFaceTB/SmolLM2-135M-Instruct", 576, 9, 3, 30)
 SMOLLM2_360M = Base("HuggingFaceTB/SmolLM2-360M-Instruct", 960, 15, 5, 32)
 """Another base: what is made for it does not fit the first."""
 MODULES = ("q_proj", "v_proj")
-STRENGTH = 0.4
-"""Of the noise: from 0.1 on SmolLM2 says something else."""
+STRENGTH = 0.8
+"""Of the noise. With half of it one adapter in four let SmolLM2 give the short answer of the tests all the same."""
 
 
 def lora(folder: Path, *, base: Base = SMOLLM2, rank: int = 8, seed: int = 1) -> Path:
