@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin
-BOX    := PYTHONPATH=tests $(PYTHON) -m box
+BOX    := $(PYTHON) tests/box
 # box: a cluster built on this machine. current: whatever `kubectl config current-context` says.
 CLUSTER ?= box
 
@@ -34,7 +34,7 @@ test-control-plane: $(VENV)/ready            ## a real kube-apiserver on loopbac
 test-cluster: $(VENV)/ready            ## two real nodes: pods, GPUs, failures, the tutorial
 	@PYTHONPATH=tests $(RUN)/python -m rungs cluster
 
-test-vllm: $(VENV)/ready            ## real vLLM on CPU, alone and in pods (4 GB of memory)
+test-vllm: $(VENV)/ready            ## real vLLM on CPU, alone and in pods (8 GB of memory)
 	@PYTHONPATH=tests $(RUN)/python -m rungs vllm
 
 lint: $(VENV)/ready            ## style, types, layers, and that generated files are up to date
@@ -62,7 +62,7 @@ cluster-down:            ## end the cluster in a box; nothing is left but the ca
 	@$(BOX) down
 
 images:            ## every container image that demo and tests need
-	@PYTHONPATH=tests $(PYTHON) -m box.image build all
+	@$(BOX)/image build all
 
 clean:            ## the Python environment and caches of tools; not the box's cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

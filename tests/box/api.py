@@ -22,7 +22,7 @@ class Refused(BoxError):  # noqa: N818  as the others of the tree in errors.py
     """The API server answered with an error."""
 
     def __init__(self, status: int, wrong: str) -> None:
-        super().__init__(wrong, "Look at the logs: python3 -m box logs kube-apiserver")
+        super().__init__(wrong, "Look at the logs: python3 tests/box logs kube-apiserver")
         self.status = status
 
 

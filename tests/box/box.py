@@ -76,7 +76,7 @@ class Box:
         """To run something in it, beside the control plane."""
         if pids := self._pids():
             return Namespaces(pids[-1])
-        raise Failed("The box is not up.", "python3 -m box up")
+        raise Failed("The box is not up.", "python3 tests/box up")
 
     @property
     def made(self) -> bool:
@@ -126,7 +126,7 @@ class Box:
         """By its name."""
         found = {node.name: node for node in self.nodes}
         if name not in found:
-            raise BoxError(f"There is no node {name} in the box.", f"It has {', '.join(found) or 'none: python3 -m box up'}.")
+            raise BoxError(f"There is no node {name} in the box.", f"It has {', '.join(found) or 'none: python3 tests/box up'}.")
         return found[name]
 
     def crash(self, name: str) -> None:
@@ -137,7 +137,7 @@ class Box:
         """Starts a crashed node; returns when it is Ready. Its disk is as it was."""
         node = self.node(name)
         if node.running:
-            raise Taken(f"{name} is running.", f"python3 -m box node crash {name}")
+            raise Taken(f"{name} is running.", f"python3 tests/box node crash {name}")
         before = bringup.heartbeats(self)
         node.boot(self.space)
         node.join()
@@ -181,7 +181,7 @@ class Box:
         asked = self.sizes(nodes, gpus)
         there = json.loads(self.record.read_text())
         if there != asked:
-            raise Taken(f"Another box is up: {there}, and {asked} was asked for.", "python3 -m box down, then up again.")
+            raise Taken(f"Another box is up: {there}, and {asked} was asked for.", "python3 tests/box down, then up again.")
 
 
 def prepare(progress: Progress) -> None:

@@ -5,7 +5,7 @@
     bin/HASH/              what was built from the Go sources with that hash
     debs/  root/           Debian packages of another suite, and where they are unpacked
     images/*.tar           container images
-    box/                   the state of the one box that `python3 -m box up` runs
+    box/                   the state of the one box that `python3 tests/box up` runs
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def explain(error: BaseException) -> int:
     elif isinstance(error, KeyboardInterrupt):
         said = "Stopped; what had been started is ended again."
     elif isinstance(error, OSError):
-        said = f"{error}\nIf the cluster should be up: python3 -m box status, and its logs: python3 -m box logs"
+        said = f"{error}\nIf the cluster should be up: python3 tests/box status, and its logs: python3 tests/box logs"
     else:
         raise error
     print(f"\n{said}", file=sys.stderr)
@@ -56,7 +56,7 @@ def _for_kubectl(words: Sequence[str]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their arguments."""
-    whole = argparse.ArgumentParser(prog="python3 -m box", description="A real Kubernetes cluster on this machine.")
+    whole = argparse.ArgumentParser(prog="python3 tests/box", description="A real Kubernetes cluster on this machine.")
     whole.add_argument("--state", type=Path, default=cache.state(), metavar="FOLDER", help="the box's own files (%(default)s)")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
 
@@ -84,7 +84,7 @@ def _add_life(add: Add) -> None:
 
 
 def _add_use(add: Add) -> None:
-    add("kubeconfig", kubeconfig, "print the path of the kubeconfig: export KUBECONFIG=$(python3 -m box kubeconfig)")
+    add("kubeconfig", kubeconfig, "print the path of the kubeconfig: export KUBECONFIG=$(python3 tests/box kubeconfig)")
     add("kubectl", kubectl, "run kubectl on the cluster").add_argument("words", nargs=argparse.REMAINDER, metavar="ARGS")
     add("load", load, "import container images into every node").add_argument("images", nargs="+", type=Path, metavar="IMAGE.tar")
     pushed = add("push", push, "put an image into the cluster's own registry, to have it pulled")
@@ -116,7 +116,7 @@ def _add_faults(add: Add) -> None:
 def up(box: Box, asked: argparse.Namespace) -> None:
     fresh = box.up(nodes=asked.nodes, gpus=asked.gpus)
     print("The cluster is up." if fresh else "The cluster was up already.")
-    print(f"  export KUBECONFIG={box.kubeconfig}\n  python3 -m box kubectl get nodes\n  python3 -m box down")
+    print(f"  export KUBECONFIG={box.kubeconfig}\n  python3 tests/box kubectl get nodes\n  python3 tests/box down")
 
 
 def down(box: Box, _asked: argparse.Namespace) -> None:

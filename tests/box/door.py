@@ -45,7 +45,7 @@ def open_door(state: Path, box: int, target: str, port: int = 0) -> Door:
         raise BoxError(f"{target} is no place in the cluster.", "Write SERVICE.NAMESPACE:PORT, POD.SERVICE.NAMESPACE:PORT or ADDRESS:PORT.")
     if not _is_address(host) and not dns.lookup(hosts(state), host):
         raise NotThere(
-            f"There is no {host} in the cluster's DNS.", "Write SERVICE.NAMESPACE; `python3 -m box kubectl get services -A` lists them."
+            f"There is no {host} in the cluster's DNS.", "Write SERVICE.NAMESPACE; `python3 tests/box kubectl get services -A` lists them."
         )
     listening = listen(port)
     port = listening.getsockname()[1]

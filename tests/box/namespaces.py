@@ -38,7 +38,7 @@ class Namespaces:
         ran = subprocess.run(self.command(*argv), input=stdin, capture_output=True, text=True, check=False)
         if ran.returncode:
             said = ran.stderr.strip() or ran.stdout.strip() or f"exit status {ran.returncode}"
-            raise Failed(f"{' '.join(map(str, argv))}: {said}", "It ran inside the box: python3 -m box status says whether that is up.")
+            raise Failed(f"{' '.join(map(str, argv))}: {said}", "It ran inside the box: python3 tests/box status says whether that is up.")
         return ran.stdout
 
     @contextmanager

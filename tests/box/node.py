@@ -54,7 +54,7 @@ class Node:
         """To run something in it; `Failed` when it is down."""
         if pids := self._pids():
             return Namespaces(pids[-1])
-        raise Failed(f"{self.name} is down.", f"python3 -m box node start {self.name}")
+        raise Failed(f"{self.name} is down.", f"python3 tests/box node start {self.name}")
 
     @property
     def programs(self) -> Inside:

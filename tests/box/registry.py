@@ -90,7 +90,7 @@ class Client:
         finally:
             connection.close()
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise Failed(f"The registry refused {method} {path}: {answer.status} {said}", "Its log: python3 -m box logs registry")
+            raise Failed(f"The registry refused {method} {path}: {answer.status} {said}", "Its log: python3 tests/box logs registry")
         return answer.headers.get("Location", "")
 
 

@@ -15,8 +15,8 @@ from box.errors import BoxError
 def text(box: Box) -> str:
     """A few lines for a person."""
     if not box.running:
-        half = " A start was broken off: python3 -m box down clears it." if box.made else ""
-        return f"The cluster is not up.{half}\n  python3 -m box up"
+        half = " A start was broken off: python3 tests/box down clears it." if box.made else ""
+        return f"The cluster is not up.{half}\n  python3 tests/box up"
     ready = _nodes(box)
     lines = [f"The cluster is up, with {bench.memory_total(box):.0f} MiB of memory.", f"  export KUBECONFIG={box.kubeconfig}"]
     for node in box.nodes:

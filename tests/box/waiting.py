@@ -14,7 +14,7 @@ PAUSE = 0.05
 """Seconds between two looks: short beside what is waited for, long beside what a look costs."""
 
 
-def until(what: str, true: Callable[[], bool], *, seconds: float, todo: str = "Look at the logs: python3 -m box logs") -> None:
+def until(what: str, true: Callable[[], bool], *, seconds: float, todo: str = "Look at the logs: python3 tests/box logs") -> None:
     """Returns when `true()` is, or raises `Failed`. An OSError counts as "not yet": a server that starts refuses connections."""
     end = time.monotonic() + seconds
     reason = ""

@@ -89,7 +89,8 @@ def test_a_cold_standby_starts_when_it_is_needed_and_sleeps_again(space: Space, 
     assert standby.pods() == []
     containers.send(engines(box, model), signal.SIGSTOP)
     model.wait("FailedOver", "True", "FailedOver", seconds=60)
-    assert "small" in model.ask(name="small") or model.condition("Ready")["status"] == "True"
+    assert model.condition("Ready")["reason"] == "StandbyServing"
+    assert model.ask().strip(), "clients go on with the name that they know"
     model.wait("FailedOver", "False", "AtHome", seconds=120)
     waiting.until("the standby sleeps again", lambda: not standby.pods(), seconds=60)
 

@@ -20,9 +20,9 @@ class NoAnswer(Exception):  # noqa: N818 - it is what happened, as a person woul
 
 
 @contextmanager
-def forwarded(kubectl: tuple[str, ...], namespace: str, service: str, environment: Mapping[str, str]) -> Iterator[int]:
-    """A port of 127.0.0.1 that leads to port 8000 of the Service, for as long as the context lasts."""
-    command = [*kubectl, "port-forward", "--namespace", namespace, "--address", "127.0.0.1", f"service/{service}", ":8000"]
+def forwarded(kubectl: tuple[str, ...], service: str, environment: Mapping[str, str]) -> Iterator[int]:
+    """A port of 127.0.0.1 that leads to port 8000 of the Service in the context's namespace, for as long as the Python context lasts."""
+    command = [*kubectl, "port-forward", "--address", "127.0.0.1", f"service/{service}", ":8000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(environment)) as forward:
         try:
             said = forward.stdout.readline() if forward.stdout else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from box import Box, gobuild
 from box.image import operator
 
 ROOT = Path(__file__).parents[2]
+REFERENCE = re.compile(r"(?P<repository>[^@]+?)(:(?P<tag>[\w][\w.-]*))?(@(?P<digest>sha256:[0-9a-f]{64}))?")
 MODEL_URI = "oci://allod.test/model/smollm2:gguf/model.gguf"
 
 
@@ -35,7 +38,8 @@ class Place:
     @property
     def client_image(self) -> str:
         """An image with Python that its nodes have: the operator's."""
-        return f"{self.values['image.repository']}:{self.values['image.tag']}"
+        tag, digest = (self.values.get(f"image.{part}", "") for part in ("tag", "digest"))
+        return self.values["image.repository"] + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
     def run(self, *command: str, stdin: str | None = None) -> str:
         """What the command printed. Raises Unusable with its own words when it fails."""
@@ -45,7 +49,23 @@ class Place:
         return done.stdout
 
     def kube(self, *arguments: str, stdin: str | None = None) -> str:
+        """Of kubectl, in the namespace of its context."""
         return self.run(*self.kubectl, *arguments, stdin=stdin)
+
+    def wait(self, model: str, condition: str, seconds: int) -> None:
+        """Until the model says so. Raises Unusable with its own sentences when it does not."""
+        try:
+            self.kube("wait", f"--for=condition={condition}", f"mdl/{model}", f"--timeout={seconds}s")
+        except Unusable:
+            raise Unusable(self.stuck(f"{model} is not {condition} after {seconds} s", model)) from None
+
+    def stuck(self, what: str, model: str) -> str:
+        """What went wrong, with what the model says of itself and where to read on."""
+        shown = json.loads(self.kube("get", "mdl", model, "-o", "json")).get("status", {}).get("conditions", [])
+        # Degraded is the one whose True is bad.
+        bad = [each for each in shown if each["status"] == ("True" if each["type"] == "Degraded" else "False")]
+        said = [f"  {each['type']}={each['status']}: {each['message']}" for each in bad]
+        return "\n".join([f"{what}.", *said, f"More: kubectl describe mdl {model}"])
 
 
 def box() -> Place:
@@ -55,7 +75,7 @@ def box() -> Place:
         name="a cluster in a box",
         kubectl=(str(programs.kubectl),),
         helm=(str(programs.helm),),
-        environment={**os.environ, "KUBECONFIG": str(Box().kubeconfig)},
+        environment={**os.environ, "KUBECONFIG": str(Box().kubeconfig), "KUBECACHEDIR": str(Box().state / "kubectl")},
         values={
             "image.repository": "allod.test/operator",
             "image.tag": "dev",
@@ -81,8 +101,15 @@ def current() -> Place:
             "  make demo CLUSTER=current OPERATOR_IMAGE=REGISTRY/allod:0.1.0 MODEL_URI=pvc://CLAIM/model.gguf\n"
             "LLAMACPP_IMAGE=... replaces the chart's engine image."
         )
-    repository, _, tag = image.rpartition(":")
-    values = {"image.repository": repository, "image.tag": tag}
+    values = chart_image(image)
     if engine := os.environ.get("LLAMACPP_IMAGE"):
         values["engines.llamaCpp.image"] = engine
     return Place("your current context", ("kubectl",), ("helm",), dict(os.environ), values, model)
+
+
+def chart_image(reference: str) -> dict[str, str]:
+    """The chart's values for `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`. Raises Unusable where it names neither tag nor digest."""
+    found = REFERENCE.fullmatch(reference)
+    if not found or not (found["tag"] or found["digest"]):
+        raise Unusable(f"OPERATOR_IMAGE={reference} names no tag and no digest: write REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:...")
+    return {f"image.{part}": said for part, said in found.groupdict().items() if said}

@@ -55,7 +55,7 @@ def serve(terminal: Terminal, place: Place) -> None:
     with terminal.step("model", f"kubectl apply -f {EXAMPLE.relative_to(ROOT)}") as step:
         manifest = EXAMPLE.read_text().replace(box_uri(), place.model_uri)
         place.kube("apply", "-f", "-", stdin=manifest)
-        place.kube("wait", "--for=condition=Ready", "mdl/chat", "--timeout=180s")
+        place.wait("chat", "Ready", 180)
         shown = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.activeRevision} {.status.readyReplicas}/{.status.replicas}")
         revision, ready = shown.split()
         step.result = f"chat   revision {revision}   {ready} ready"
@@ -66,7 +66,7 @@ def box_uri() -> str:
 
 
 def ask(terminal: Terminal, place: Place, question: str) -> None:
-    with terminal.step("ask", f'"{question}"') as step, forwarded(place.kubectl, "default", "chat", place.environment) as port:
+    with terminal.step("ask", f'"{question}"') as step, forwarded(place.kubectl, "chat", place.environment) as port:
         started, first, pieces = time.monotonic(), 0.0, 0
         print(f"{'':<18}", end="", flush=True)
         for piece in streamed(port, place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.servedName}"), question):
@@ -86,18 +86,23 @@ def show_survival(terminal: Terminal, place: Place) -> None:
 
 def farewell(terminal: Terminal, place: Place) -> None:
     terminal.line()
-    print("Made from that one file:")
-    print(place.kube("get", "mdl,controllerrevisions,statefulsets,pods,services,networkpolicies,pdb", "-l", "allod.dev/model=chat"))
+    print("The models, and what the operator made for chat:")
     print(place.kube("get", "mdl"))
-    print("The cluster stays up. Try:")
-    if Path(place.kubectl[0]).is_absolute():
+    print(place.kube("get", "controllerrevisions,statefulsets,pods,services,networkpolicies,pdb", "-l", "allod.dev/model=chat"))
+    print("The cluster stays up. Try:" if place.is_box else "Try:")
+    if place.is_box:
         print(f"  export KUBECONFIG={place.environment['KUBECONFIG']}")
         print(f"  export PATH={Path(place.kubectl[0]).parent}:{Path(sys.executable).parent}:$PATH")
     print("  kubectl describe mdl chat                    what happened, as a story")
     print("  kubectl apply -f docs/examples/article.yaml  tensor parallel 4 on one GPU: refused, with the numbers")
     print("  kubectl explain mdl.spec.engine              every field, in full sentences")
-    print("  make demo                                    again; a few seconds now")
-    print("  make cluster-down                            end it; nothing is left but the cache")
+    if place.is_box:
+        print("  make demo                                    again: what is built and up stays, most of it is the story's own time")
+        print("  make cluster-down                            end it; nothing is left but the cache")
+        return
+    print("End it; the CRDs stay until you delete them, as they do with every uninstall of the chart:")
+    print("  kubectl delete mdl chat chat-small")
+    print(f"  helm uninstall allod --namespace {SYSTEM} && kubectl delete namespace {SYSTEM}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,6 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ask(terminal, place, asked.question)
         show_survival(terminal, place)
         farewell(terminal, place)
+    except KeyboardInterrupt:
+        print("\nStopped. What is up stays up: make demo goes on from there, make cluster-down ends a cluster in a box.", file=sys.stderr)
+        return 130
     except (Unusable, NoAnswer) as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ BAD_FLAG = "--flash-attention-3"
 def survive(terminal: Terminal, place: Place, uri: str) -> str:
     """Show it. Returns a line for the end: what was asked, and what was lost."""
     place.kube("apply", "-f", "-", stdin=EXAMPLE.read_text().replace(uri, place.model_uri))
-    place.kube("wait", "--for=condition=StandbyReady", "mdl/chat", "--timeout=120s")
+    place.wait("chat", "StandbyReady", 120)
     name = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.servedName}")
     with asking(place, "chat", name, "chat-small") as client:
         if client.wait_for(name, 30) is None:
@@ -41,15 +40,14 @@ def survive(terminal: Terminal, place: Place, uri: str) -> str:
 
 def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> None:
     frozen = datetime.now()  # noqa: DTZ005  # a person's own clock
-    _stop(place)
-    _say(terminal, frozen, "the engine of chat is frozen: its process is stopped, its port stays open")
+    _say(terminal, frozen, f"the {_stop(place)}")
     moved = client.wait_for("chat-small", 60)
     if moved is None:
-        raise Unusable("the standby did not answer within 60 s: kubectl describe mdl chat")
-    _say(terminal, moved, f"chat-small answers, {(moved - frozen).total_seconds():.1f} s after the freeze; kubectl get mdl chat shows it")
+        raise Unusable(place.stuck("the standby did not answer within 60 s", "chat"))
+    _say(terminal, moved, f"chat-small answers, {(moved - frozen).total_seconds():.1f} s later; kubectl get mdl chat shows it")
     back = client.wait_for(name, 180)
     if back is None:
-        raise Unusable("traffic did not come back within 3 minutes: kubectl describe mdl chat")
+        raise Unusable(place.stuck("traffic did not come back within 3 minutes", "chat"))
     cause = next((step["cause"] for step in _history(place) if step["action"] == "Recovered"), "ready again")
     _say(terminal, back, f"chat answers again from a new pod: {cause}")
 
@@ -66,7 +64,7 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
             break
         time.sleep(0.2)
     else:
-        raise Unusable("the bad revision was not given up within 2 minutes: kubectl describe mdl chat")
+        raise Unusable(place.stuck("the bad revision was not given up within 2 minutes", "chat"))
     given_up = datetime.now()  # noqa: DTZ005
     heard = client.since(applied.timestamp())
     _say(terminal, given_up, f"revision {failed['from']} was given up: {failed['cause']}")
@@ -74,12 +72,15 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
     place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
 
 
-def _stop(place: Place) -> None:
+def _stop(place: Place) -> str:
+    """Breaks the engine. Returns what was done to it."""
     pod = place.kube("get", "pods", "-l", "allod.dev/model=chat", "-o", "jsonpath={.items[0].metadata.name}")
     if place.is_box:
         containers.send(Box().processes(f"default/{pod}", "engine", match="llama-server"), signal.SIGSTOP)
-    else:  # no way to the processes of somebody else's nodes
-        subprocess.run([*place.kubectl, "delete", "pod", pod, "--grace-period=0", "--force"], check=True, capture_output=True)
+        return "engine of chat is frozen: its process is stopped, its port stays open"
+    # There is no way to the processes of somebody else's nodes.
+    place.kube("delete", "pod", pod, "--grace-period=0", "--force")
+    return "pod of chat is deleted by force, as if its node were lost"
 
 
 def _history(place: Place) -> list[dict[str, Any]]:

@@ -50,6 +50,8 @@ class Observer:
     attention: Attention = field(default_factory=Attention)
     beats: int = 0
     """Verdicts heard and not yet counted."""
+    heard_at: float = -math.inf
+    """Of the last verdict of any pod, in watched seconds."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     chance: Callable[[], float] = random.random
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(BUFFER)))
@@ -221,6 +223,7 @@ class Heartbeat:
     def _hear(self, verdict: Verdict) -> None:
         observer, listening = self._observer, self._listening
         observer.beats += 1
+        observer.heard_at = observer.attention.now
         if listening.heard(observer.attention.now, *verdict):
             self._tell()
         self.due = min(listening.deadline(), self._ask_at)

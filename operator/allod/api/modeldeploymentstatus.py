@@ -58,8 +58,8 @@ class Rolledback(ApiModel):
 
     to: Token
     """Hash of the revision."""
-    generation: BigCount
-    """Generation of the spec that it stands in for."""
+    spec: Token | None = None
+    """Hash of the spec that it stands in for, as in observedSpec."""
 
 
 class RevisionStatus(ApiModel):
@@ -157,6 +157,9 @@ class ModelDeploymentStatus(ApiModel):
 
     observed_generation: BigCount | None = None
     """Generation of the spec that this status is about."""
+    observed_spec: Token | None = None
+    """Hash of the spec that was followed last, without replicas and suspend, which are turned all the time. When it changes, a revision
+    that was given up gets another try, and a rollback by hand ends."""
     url: Annotated[str, Field(max_length=512)] | None = None
     """Base URL for OpenAI clients inside the cluster."""
     served_name: Annotated[str, Field(max_length=253)] | None = None

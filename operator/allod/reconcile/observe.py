@@ -39,8 +39,8 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
     children = tuple(each for each in world.owned(uid) if each["kind"] != "Pod")
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
     pods = tuple(_pods(world, model, {each["metadata"]["uid"] for each in statefulsets}))
-    companion = _companion(world, model)
-    beats = senses.ears.of((*pods, *(companion.pods if companion else ())))
+    companions = {name: there for name in sorted(leans_on(model)) if (there := _companion(world, model["metadata"]["namespace"], name))}
+    beats = senses.ears.of((*pods, *(pod for each in companions.values() for pod in each.pods)))
     # Without its status: what an older operator wrote there must not make the object unreadable.
     read = ModelDeployment.model_validate({key: value for key, value in model.items() if key != "status"})
     return Seen(
@@ -55,7 +55,7 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
         beats=beats,
         # It goes over every pod of the cluster, so it is asked only where the answer matters.
         blind=senses.ears.blind() if any(beat.state in SILENT for beat in beats.values()) else "",
-        companion=companion,
+        companions=companions,
         moved_lately=moved_lately,
         windows=senses.windows.of(pods, read.spec.health.slos),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
@@ -85,7 +85,7 @@ def _neighbours(world: World, model: Manifest) -> Iterator[Neighbour]:
         meta = other["metadata"]
         if meta["uid"] != model["metadata"]["uid"]:
             needs = bool(((other.get("status") or {}).get("standby") or {}).get("needed"))
-            yield Neighbour(meta["name"], served_names(other), meta["creationTimestamp"], standby_of(other), needs)
+            yield Neighbour(meta["name"], served_names(other), meta["creationTimestamp"], standby_of(other), needs, _traffic(other))
 
 
 def standby_of(model: Manifest) -> str | None:
@@ -94,9 +94,19 @@ def standby_of(model: Manifest) -> str | None:
     return named
 
 
-def _companion(world: World, model: Manifest) -> Companion | None:
-    namespace, name = model["metadata"]["namespace"], standby_of(model)
-    there = world.get(Ref(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, namespace, name)) if name else None
+def leans_on(model: Manifest) -> frozenset[str]:
+    """Names of the ModelDeployments that answer for this one, or could: the standby of the spec, and who has the traffic."""
+    return frozenset({name for name in (standby_of(model), _traffic(model)) if name})
+
+
+def _traffic(model: Manifest) -> str | None:
+    traffic = (model.get("status") or {}).get("traffic") or {}
+    name: str | None = traffic.get("name") if traffic.get("target") == "Standby" else None
+    return name
+
+
+def _companion(world: World, namespace: str, name: str) -> Companion | None:
+    there = world.get(Ref(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, namespace, name))
     if there is None or "deletionTimestamp" in there["metadata"]:
         return None
     service = world.get(Ref("v1", "Service", namespace, there["metadata"]["name"]))
@@ -107,6 +117,7 @@ def _companion(world: World, model: Manifest) -> Companion | None:
         served_names=served_names(there),
         task=spec.get("model", {}).get("task", "Generate"),
         replicas=spec.get("replicas", 1),
+        suspended=bool(spec.get("suspend")),
         standby=standby_of(there),
         revision=revision,
         pods=tuple(_pods_of(world, there, revision)) if revision else (),

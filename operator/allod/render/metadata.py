@@ -31,4 +31,4 @@ def finished(model: ModelDeployment, manifest: Manifest) -> Manifest:
             "blockOwnerDeletion": True,
         }
         owned = manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [owner]}}
-    return owned | {"metadata": owned["metadata"] | {"annotations": {APPLIED: digest(owned)}}}
+    return owned | {"metadata": owned["metadata"] | {"annotations": owned["metadata"].get("annotations", {}) | {APPLIED: digest(owned)}}}

@@ -13,7 +13,7 @@ from allod.domain.manifest import Ref, ref
 from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.serving import pod as pods
 from allod.domain.serving.beat import STATES
-from allod.domain.serving.evidence import blindness
+from allod.domain.serving.evidence import SILENT, blindness
 from allod.domain.serving.listening import BLINK, TICK
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Heartbeats:
         self._pod, self._changed, self._metrics, self._port = pod, changed, metrics, port
         self._observer = Observer()
         self._kept: dict[Ref, Kept] = {}
+        self._blind = False
+        """By the last answer that was given: when it is over, what was silent in it has to be looked at once more."""
         metrics.heartbeat_states(STATES, self.count)
 
     def of(self, seen: Iterable[Manifest]) -> Mapping[str, Beat]:
@@ -78,7 +80,10 @@ class Heartbeats:
 
     def blind(self) -> str:
         """Why silence says nothing at present. Empty when it does."""
-        return blindness((str(each.pod["spec"].get("nodeName", "")), each.heartbeat.beat) for each in self._kept.values())
+        quiet = self._observer.attention.now - self._observer.heard_at
+        why = blindness(((str(each.pod["spec"].get("nodeName", "")), each.heartbeat.beat) for each in self._kept.values()), quiet)
+        self._blind = bool(why)
+        return why
 
     def forget(self, target: Ref) -> None:
         """The pod is gone."""
@@ -95,6 +100,8 @@ class Heartbeats:
                     log.warning("the event loop stood still; silence in this time does not count", extra={"seconds": round(late, 2)})
                 self._metrics.listened(self._observer.take_beats(), late)
                 self._act()
+                if self._blind and not self.blind():
+                    self._look_again()
                 ticks += 1
                 if ticks % ROUND == 0:
                     self._leave()
@@ -108,6 +115,11 @@ class Heartbeats:
         for each in tuple(self._kept.values()):
             if each.heartbeat.due <= now:
                 each.heartbeat.act()
+
+    def _look_again(self) -> None:
+        for each in tuple(self._kept.values()):
+            if each.heartbeat.beat.state in SILENT:
+                self._changed(each.pod)
 
     def _leave(self) -> None:
         """Pods that are gone, or run no engine that we know: an own delete of a pod is no news to anybody."""

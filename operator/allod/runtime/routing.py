@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from allod.adapters.resources import MODELDEPLOYMENTS, STATEFULSETS
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import MODEL
-from allod.reconcile.observe import served_names, standby_of
+from allod.reconcile.observe import leans_on, served_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,16 +47,15 @@ def companions(world: World, manifest: Manifest) -> Iterator[Ref]:
     meta = manifest["metadata"]
     if manifest["kind"] == MODELDEPLOYMENTS.kind:
         yield from _primaries(world, meta["namespace"], meta["name"])
-        if standby := standby_of(manifest):
-            yield model_ref(meta["namespace"], standby)
+        yield from (model_ref(meta["namespace"], name) for name in leans_on(manifest))
     elif manifest["kind"] in ("Pod", "Service") and (name := (meta.get("labels") or {}).get(MODEL)):
         yield from _primaries(world, meta["namespace"], name)
 
 
 def _primaries(world: World, namespace: str, standby: str) -> Iterator[Ref]:
-    """Models that name this one as their standby."""
+    """Models for which this one answers, or could."""
     for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, namespace):
-        if standby_of(other) == standby:
+        if standby in leans_on(other):
             yield ref(other)
 
 

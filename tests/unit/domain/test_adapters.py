@@ -175,6 +175,21 @@ def test_a_restart_of_the_last_pod_or_a_lost_status_makes_no_revision_of_less_ro
     assert (world.route, len(world.letters)) == ("A", 1)
 
 
+def test_an_adapter_that_comes_by_itself_ends_no_rollback_by_hand() -> None:
+    world = Loras(ONE)
+    old = world.status["activeRevision"]
+    world.edit(engine__maxModelLen=8192)
+    world.settle()
+    world.annotations["allod.dev/rollback-to"] = old
+    world.settle()
+    assert world.route == "A"
+    world.wants(ONE, TWO)
+    assert (world.route, world.states) == ("A", {"one": "Loaded", "two": "Loaded"})
+    world.edit(engine__maxModelLen=4096)
+    world.settle()
+    assert world.route == "C"
+
+
 def test_each_revision_is_told_only_of_what_it_has_room_for() -> None:
     world = Loras(ONE)
     world.engine = lambda letter: ready() if letter == "A" else starting()

@@ -129,8 +129,11 @@ def test_a_person_may_go_back_by_hand_until_the_spec_changes() -> None:
     world.annotations["allod.dev/rollback-to"] = old
     assert world.settle() == ["A: 1 pods", "route A", "B: gone"]
     assert world.condition("Degraded")[:2] == ("True", "RolledBackByHand")
-    assert world.status["rolledBack"] == {"to": old, "generation": world.generation}
+    assert world.status["rolledBack"] == {"to": old, "spec": world.status["observedSpec"]}
     world.wait(180)
+    world.edit(replicas=2)
+    assert world.settle() == ["A: 2 pods"], "more pods of what a person chose"
+    world.edit(replicas=1)
     world.edit(engine__maxModelLen=8192)
     world.settle()
     assert world.route == "C"

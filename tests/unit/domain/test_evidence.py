@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from allod.domain.serving.evidence import blindness
 from unit.domain.simulation import START, World, companion, heard
 
 if TYPE_CHECKING:
@@ -80,3 +81,33 @@ def test_traffic_returns_when_both_ears_and_kubelet_have_heard_it_for_long() -> 
     world.hears = lambda letter: heard("Serving", "well", back) if letter == "A" else None
     assert world.wait(290) == []
     assert world.wait(20) == ["route A"]
+
+
+HERE, THERE = "n1", "n2"
+
+
+@pytest.mark.parametrize(
+    ("heard_of", "quiet", "why"),
+    [
+        pytest.param([(HERE, "Silent"), (HERE, "Serving"), (THERE, "Serving")], 0.3, "", id="one silent, the others are heard"),
+        pytest.param([(HERE, "Silent"), (HERE, "Silent"), (THERE, "Serving")], 0.3, "", id="all of one node silent, another node is heard"),
+        pytest.param([(HERE, "Silent"), (THERE, "Silent"), (THERE, "Serving")], 0.3, "", id="two are too few to be everybody"),
+        pytest.param(
+            [(HERE, "Silent"), (THERE, "Silent"), (THERE, "Unreachable"), (HERE, "Serving")],
+            0.3,
+            "3 of 4 pods on 2 nodes are silent at once: the way to them is likelier gone than they",
+            id="most are silent",
+        ),
+        pytest.param(
+            [(HERE, "Silent"), (HERE, "Serving"), (THERE, "Serving")],
+            0.7,
+            "none of 3 pods on 2 nodes was heard for 0.7 s: the way to them is likelier gone than they",
+            id="the first silence, and nobody else was heard meanwhile",
+        ),
+        pytest.param([(HERE, "Silent"), (HERE, "Serving"), (HERE, "Serving")], 0.7, "", id="one node only: it may be the node"),
+        pytest.param([(HERE, "Silent"), (HERE, "Gone"), (THERE, "Gone")], 0.7, "", id="a closed port was heard well enough"),
+        pytest.param([(HERE, "Silent"), (THERE, "Serving")], 0.7, "", id="two pods are too few to be everybody"),
+    ],
+)
+def test_silence_counts_unless_it_is_likelier_ours(heard_of: list[tuple[str, State]], quiet: float, why: str) -> None:
+    assert blindness([(node, heard(state, "", START)) for node, state in heard_of], quiet) == why

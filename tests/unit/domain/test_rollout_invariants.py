@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from allod.domain.names import REVISION
 from allod.domain.serving.decide import decide
+from allod.domain.serving.revision import edition
 from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan
 from unit.domain.simulation import World, companion, crashing, hung, ready, refused, starting
@@ -38,7 +40,7 @@ class Watched(World):
     def reconcile(self) -> Plan:
         before, up, had, answers = self.route, self.serving(), self.asked(), self.standby_answers()
         given_up = {each["name"] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
-        same_spec = self.status.get("observedGeneration") == self.generation
+        same_spec = self.status.get("observedSpec") == edition(self.model.spec)
         wished = self.annotations.get(RETRY) != self.status.get("retried")
         made = super().reconcile()
         has = self.asked()
@@ -83,9 +85,10 @@ class Watched(World):
 
     def length(self, letter: str) -> int:
         """By which a revision is told from others: its maxModelLen."""
-        for child in self.children.values():
-            if child["kind"] == "ControllerRevision" and self.letter(child["metadata"]["labels"][REVISION]) == letter:
-                return int(child["data"]["spec"]["engine"]["maxModelLen"])
+        for child in self._kind("StatefulSet"):
+            if self.letter(child["metadata"]["labels"][REVISION]) == letter:
+                engine = next(part for part in child["spec"]["template"]["spec"]["containers"] if part["name"] == "engine")
+                return int(next(word for word in engine["args"] if word.startswith("--max-model-len=")).partition("=")[2])
         return 0
 
 
@@ -159,7 +162,7 @@ class Rollouts(RuleBasedStateMachine):
     def time_goes_by(self, seconds: int) -> None:
         self.world.wait(seconds)
 
-    @rule(kind=st.sampled_from(["ConfigMap", "NetworkPolicy", "PodDisruptionBudget"]))
+    @rule(kind=st.sampled_from(["ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "ControllerRevision"]))
     def somebody_deletes_children(self, kind: str) -> None:
         for name in [name for name in self.world.children if name.kind == kind]:
             del self.world.children[name]
@@ -188,5 +191,5 @@ class Rollouts(RuleBasedStateMachine):
 
 
 TestRollouts = Rollouts.TestCase
-TestRollouts.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
-"""60 histories in each run; the profile `thousands` (`make bench`) goes on for longer."""
+TestRollouts.settings = settings(max_examples=int(os.environ.get("ALLOD_HISTORIES", "60")), stateful_step_count=20, deadline=None)
+"""60 histories in each run; ALLOD_HISTORIES asks for more (docs/contributing.md)."""

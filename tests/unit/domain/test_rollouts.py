@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from unit.domain.simulation import START, World, crashing, ready, refused, serving_world, starting
 
 
@@ -89,6 +91,8 @@ def test_a_revision_that_was_given_up_is_tried_again_only_after_an_edit() -> Non
     world.engine = lambda _: ready()
     assert world.settle() == []
     world.edit(replicas=2)
+    assert world.settle() == [], "an autoscaler's word is no edit"
+    world.edit(rollout={"bake": "0s", "progressDeadline": "2h"})
     assert world.settle() == ["A: 2 pods"]
     assert world.condition("Ready")[0] == "True"
 
@@ -292,3 +296,21 @@ def test_a_suspended_model_keeps_the_memory_of_a_revision_to_go_back_to() -> Non
     assert world.settle() == []
     world.edit(suspend=False)
     assert world.settle() == ["A: 1 pods", "route A", "B: gone"]
+
+
+@pytest.mark.parametrize("lost", ["the one at home", "both"])
+def test_a_controller_revision_that_somebody_deletes_in_a_rollout_loses_no_traffic(lost: str) -> None:
+    world = serving_world()
+    world.engine = lambda letter: starting() if letter == "B" else ready()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    template = next(iter(world.children[name] for name in world.children if name.kind == "StatefulSet"))["spec"]["template"]
+    for name in [name for name in world.children if name.kind == "ControllerRevision"]:
+        if lost == "both" or world.letter(name.name.rpartition("-")[2]) == "A":
+            del world.children[name]
+    assert world.settle() == [], "what runs goes on as it is, and is remembered again"
+    assert world.route == "A"
+    kept = [child for child in world.children.values() if child["kind"] == "ControllerRevision"]
+    assert [child["data"]["statefulset"]["spec"]["template"] for child in kept].count(template) == 1
+    world.engine = lambda _: ready()
+    assert world.settle() == ["route B", "A: gone"]

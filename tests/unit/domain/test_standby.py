@@ -7,7 +7,7 @@ import pytest
 
 from allod.domain.conditions import timestamp
 from allod.domain.manifest import Ref
-from unit.domain.simulation import World, companion, crashing, hung, ready, starting
+from unit.domain.simulation import World, companion, hung, ready, starting
 
 STANDBY = {"standby": {"modelDeploymentRef": {"name": "chat-small"}}}
 
@@ -194,42 +194,6 @@ def test_past_the_blast_radius_nothing_moves_and_the_sentence_says_so() -> None:
     assert world.settle() == ["route chat-small"]
 
 
-def test_a_handoff_moves_traffic_before_the_old_pods_end_and_back_when_the_new_ones_serve() -> None:
-    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
-    world.gpus = 1
-    world.edit(engine__maxModelLen=32768)
-    assert world.settle() == ["B: 0 pods", "route chat-small", "A: 0 pods", "B: 1 pods", "route B", "A: gone"]
-    assert [step["action"] for step in world.status["history"]][:3] == ["HandedBack", "HandedOff", "RevisionCreated"]
-
-
-def test_a_surge_without_gpus_becomes_a_handoff_when_a_standby_is_ready() -> None:
-    world = world_with_standby()
-    world.gpus = 1
-    world.edit(engine__maxModelLen=32768)
-    assert world.settle() == ["B: 1 pods", "route chat-small", "A: 0 pods", "route B", "A: gone"]
-
-
-def test_a_handoff_waits_for_its_standby() -> None:
-    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
-    world.companion = companion(up=0)
-    world.edit(engine__maxModelLen=32768)
-    assert world.settle() == ["B: 0 pods"]
-    assert world.serving() == ["A"]
-    assert world.status["standby"]["needed"] is True
-
-
-def test_a_handoff_to_a_revision_that_cannot_start_ends_where_it_began() -> None:
-    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
-    world.wait(5)
-    world.gpus = 1
-    world.engine = lambda letter: crashing() if letter == "B" else ready()
-    world.edit(engine__maxModelLen=32768)
-    world.settle()
-    assert world.route == "A"
-    assert world.serving() == ["A"]
-    assert world.state("B") == "Failed"
-
-
 def test_a_model_whose_standby_lists_its_name_is_not_refused() -> None:
     world = World()
     world.spec |= STANDBY
@@ -248,30 +212,37 @@ def test_a_model_that_is_put_to_sleep_needs_nobody_in_its_place() -> None:
 
 
 def test_a_standby_that_the_spec_no_longer_names_serves_until_the_model_does() -> None:
-    world = world_with_standby()
+    world = world_with_standby(health={"failover": {"holdFor": "10s"}})
     world.engine = lambda _: hung()
     world.settle()
     world.spec.pop("standby")
     world.edit()
+    assert world.settle() == []
+    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serve")
+    assert world.condition("StandbyReady")[:2] == ("False", "StandbyRemoved")
+    assert world.status["standby"]["needed"] is True, "a cold one must not fall asleep under the traffic"
+    world.engine = lambda _: ready()
+    assert world.wait(20) == ["route A"]
+    assert "standby" not in world.status
+
+
+def test_a_standby_that_is_gone_altogether_gives_traffic_back_as_soon_as_the_model_serves() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
     world.companion = None
     assert world.settle() == []
-    assert world.condition("StandbyReady")[:2] == ("False", "StandbyRemoved")
     world.engine = lambda _: ready()
     assert world.settle() == ["route A"]
 
 
-def test_a_handoff_that_was_suspended_is_still_one_afterwards() -> None:
-    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
-    world.gpus = 1
-    world.engine = lambda letter: starting() if letter == "B" else ready()
-    world.edit(engine__maxModelLen=32768)
-    world.settle()
-    world.edit(suspend=True)
-    world.settle()
-    assert world.status["traffic"]["reason"] == "Handoff"
-    world.edit(suspend=False)
-    world.engine = lambda _: ready()
-    assert world.settle() == ["route B"]
+def test_a_standby_does_not_sleep_while_it_has_the_traffic_of_a_model_that_names_another_by_now() -> None:
+    world = World()
+    world.spec["replicas"] = 0
+    world.with_neighbour("chat-large", "2026-11-01T00:00:00Z", "chat-large", "chat", standby="other", traffic="chat")
+    assert world.settle() == ["A: 1 pods", "route A"]
+    world.neighbours = ()
+    assert world.settle() == ["A: 0 pods"]
 
 
 def test_a_lost_status_leaves_traffic_on_the_standby() -> None:
@@ -290,18 +261,6 @@ def test_a_suspended_model_fails_over_no_more() -> None:
     world.edit(suspend=True)
     world.engine = lambda _: hung()
     assert world.settle() == []
-
-
-def test_pods_that_a_rollout_is_about_to_end_are_none_to_return_to() -> None:
-    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"}, health={"failover": {"holdFor": "10s"}})
-    world.engine = lambda _: hung()
-    world.settle()
-    world.engine = lambda letter: ready() if letter == "A" else starting()
-    world.settle()
-    world.now += timedelta(seconds=20)  # it has held, and in this very look there is a new spec
-    world.edit(engine__maxModelLen=32768)
-    assert "route A" not in world.settle()
-    assert world.condition("Ready")[0] == "True"
 
 
 def test_a_fast_clock_of_a_node_delays_no_failover() -> None:

@@ -109,6 +109,23 @@ async def test_more_models_at_once_than_one_pair_of_eyes_may_move_are_left_where
     assert drive.condition("Degraded", "chat-11")["reason"] == "BlastRadius"
 
 
+async def test_a_new_leader_moves_no_more_than_the_old_one_left_to_move(drive: Drive) -> None:
+    drive.create("small", **ALIAS | {"model": SPEC["model"] | {"aliases": [f"chat-{number}" for number in range(12)]}})
+    for number in range(12):
+        drive.create(f"chat-{number}", standby=STANDBY)
+    await drive.settle()
+    for number in range(9):
+        lose(drive, f"chat-{number}")
+        await drive.reconcile(f"chat-{number}")
+    drive.restart()
+    await drive.settle()
+    for number in (9, 10):
+        lose(drive, f"chat-{number}")
+        await drive.reconcile(f"chat-{number}")
+    assert selector(drive, "chat-9")["allod.dev/model"] == "small"
+    assert drive.condition("Degraded", "chat-10")["reason"] == "BlastRadius"
+
+
 async def test_eight_workers_move_no_more_models_than_one_would(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"chat-{number}" for number in range(15)]
     drive.create("small", **ALIAS | {"model": SPEC["model"] | {"aliases": names}})

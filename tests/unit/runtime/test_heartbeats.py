@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 from allod.domain.manifest import Ref, ref
 from allod.runtime.heartbeats import Heartbeats
 from allod.runtime.metrics import Metrics
-from unit.adapters.peer import Peer, answers, free_port, page, well
+from unit.adapters.peer import BEAT, HEAD, Peer, answers, free_port, line, page, well
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +37,10 @@ def pod(
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": other.get("name", "chat-0"), "namespace": "ai", "uid": uid, "labels": other.get("labels", LABELS)},
-        "spec": {"containers": [{"name": "sidecar"}, {"name": "engine", "readinessProbe": {"httpGet": {"path": probe, "port": "http"}}}]},
+        "spec": {
+            "nodeName": other.get("node", "n1"),
+            "containers": [{"name": "sidecar"}, {"name": "engine", "readinessProbe": {"httpGet": {"path": probe, "port": "http"}}}],
+        },
         "status": {"podIP": ip, "containerStatuses": [engine]},
     }
 
@@ -75,6 +79,13 @@ class Cluster:
                 self._news.clear()
                 await self._news.wait()
         return time.monotonic() - began
+
+    async def tells(self, uid: str, state: State) -> None:
+        """Until it is told, though the state may be no news."""
+        async with asyncio.timeout(10):
+            while (uid, state) not in self.told:
+                self._news.clear()
+                await self._news.wait()
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)
@@ -204,3 +215,39 @@ async def test_the_figures(cluster: Cluster, caplog: pytest.LogCaptureFixture) -
     assert (ticks or 0) > (quick or 0)
     assert "the event loop stood still; silence in this time does not count" in caplog.messages
     assert cluster.told == [("u1", "Serving")]
+
+
+async def test_the_first_silence_of_a_broken_way_is_not_believed_and_what_stays_silent_is_looked_at_again(
+    cluster: Cluster,
+) -> None:
+    pods = [pod(uid=f"u{n}", name=f"chat-{n}", ip=f"127.0.0.{n}", node=f"n{n % 2}", started=True) for n in (1, 2, 3)]
+    speaks = [asyncio.Event() for _ in pods]
+
+    def while_it_may(event: asyncio.Event) -> Conversation:
+        async def conversation(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(HEAD)
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    await event.wait()
+                    writer.write(line())
+                    await writer.drain()
+                    await asyncio.sleep(BEAT)
+
+        return conversation
+
+    for each, event in zip(pods, speaks, strict=True):
+        event.set()
+        await cluster.engine(while_it_may(event), ip=each["status"]["podIP"])
+        await cluster.until(each, "Serving")
+    cluster.beats(*pods)
+    assert cluster.heartbeats.blind() == ""
+    for event in speaks:
+        event.clear()
+        await asyncio.sleep(0.2)
+    await cluster.until(pods[0], "Silent")
+    assert cluster.heartbeats.blind().startswith("none of 3 pods on 2 nodes was heard for ")
+    cluster.told.clear()
+    for event in speaks[1:]:
+        event.set()
+    await cluster.tells("u1", "Silent")
+    assert cluster.heartbeats.blind() == ""

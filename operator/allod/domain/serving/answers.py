@@ -1,4 +1,4 @@
-"""The conditions of a ModelDeployment: six questions, each answered by one small function."""
+"""The conditions of a ModelDeployment: each a question, answered by one small function."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from allod.domain.quantity import count
 from allod.domain.serving import adapteranswers, wishes
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standbyanswers as standbys
+from allod.domain.serving.crossroads import ASLEEP, WAKING
 from allod.domain.serving.finding import CONCERNS
 
 if TYPE_CHECKING:
@@ -31,19 +32,26 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
 
 def ready(outcome: Outcome) -> Condition:
     """Does the model serve now? True as long as one pod of any revision does: that is the point of it."""
-    active, trouble = outcome.active, outcome.trouble
-    if outcome.away and outcome.standby_pods and outcome.found.standby:
-        serves = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.found.standby.name} serve"
+    active = outcome.active
+    if outcome.away and outcome.standby_pods:
+        serves = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.away.model} serve"
         return Condition("Ready", "True", "StandbyServing", serves)
     if active and active.ready and not outcome.away:
         return Condition("Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve")
+    return Condition("Ready", "False", *_not_ready(outcome))
+
+
+def _not_ready(outcome: Outcome) -> tuple[str, str]:
+    active, trouble = outcome.active, outcome.trouble
     if trouble:
-        return Condition("Ready", "False", trouble.reason, trouble.message)
+        return trouble.reason, trouble.message
     if not outcome.wanted:
-        return Condition("Ready", "False", "ScaledToZero", "spec.replicas is 0")
+        return ASLEEP, "spec.replicas is 0"
+    if outcome.waking:
+        return WAKING, f"revision {outcome.step.home} starts again from no replicas"
     if active and active.proven:
-        return Condition("Ready", "False", "Unavailable", f"no pod of revision {outcome.step.home} serves at present")
-    return Condition("Ready", "False", "Starting", f"revision {outcome.found.desired.hash} is starting")
+        return "Unavailable", f"no pod of revision {outcome.step.home} serves at present"
+    return "Starting", f"revision {outcome.found.desired.hash} is starting"
 
 
 def progressing(outcome: Outcome) -> Condition:
@@ -65,7 +73,8 @@ def progressing(outcome: Outcome) -> Condition:
 def degraded(outcome: Outcome) -> Condition:
     """Is something wrong that a person should know of, whether the model serves or not?"""
     trouble, active = outcome.trouble, outcome.active
-    if trouble:
+    unknown = wishes.unknown(outcome.seen, [*outcome.found.facts][::-1], outcome.step.home)
+    if trouble and not (unknown and outcome.route.waits):  # who waits for a person tells first why the wish is none
         return Condition("Degraded", "True", trouble.reason, trouble.message)
     if outcome.found.by_hand:
         by_hand = (
@@ -75,6 +84,8 @@ def degraded(outcome: Outcome) -> Condition:
     if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.pods)):
         left = f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve"
         return Condition("Degraded", "True", "PodsNotReady", left)
+    if unknown:
+        return Condition("Degraded", "True", "UnknownRevision", unknown)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from allod.domain.names import STANDS_IN
 from allod.domain.serving import pod as pods
+from allod.domain.serving import standby as standbys
 from allod.domain.serving import wishes
 from allod.domain.serving.evidence import lost
 from allod.domain.serving.route import RETURNS_WINDOW, Crossroads, Why
 from allod.domain.serving.wanted import wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.survey import Survey
+
+ASLEEP, WAKING = "ScaledToZero", "Waking"
+"""Reasons of Ready=False: `spec.replicas` is 0, and it is no longer."""
 
 RETURNED = "Recovered"
 """The step of `status.history` by which traffic came back from the standby after a failure."""
@@ -31,6 +36,7 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroa
         at="Standby" if found.on_standby else "Home",
         why=why(seen) if found.on_standby else None,
         handoff=step.handoff,
+        waking=waking(seen, home),
         home_ready=_stays_ready(found, home, step),
         home_wanted=wanted(seen),
         home_proven=bool(home and home.proven),
@@ -64,9 +70,14 @@ def _silence(seen: Seen, home: RevisionFacts | None, now: datetime) -> timedelta
 
 def _not_ready_for(seen: Seen, now: datetime) -> timedelta:
     """By our own word: pods that are gone tell nothing any more."""
-    conditions = seen.status.get("conditions") or []
-    told = next((each for each in conditions if each.get("type") == "Ready" and each.get("status") == "False"), None)
-    return max(now - datetime.fromisoformat(told["lastTransitionTime"]), timedelta()) if told else timedelta()
+    told = _told_ready(seen)
+    since = told.get("lastTransitionTime") if told.get("status") == "False" else None
+    return max(now - datetime.fromisoformat(since), timedelta()) if since else timedelta()
+
+
+def _told_ready(seen: Seen) -> Mapping[str, Any]:
+    """The condition Ready as the last status has it."""
+    return next((each for each in seen.status.get("conditions") or [] if each.get("type") == "Ready"), {})
 
 
 def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | None:
@@ -74,8 +85,14 @@ def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | No
 
 
 def why(seen: Seen) -> Why:
-    """Why the standby serves, as the status remembers it."""
-    return "Handoff" if (seen.status.get("traffic") or {}).get("reason") == "Handoff" else "Failover"
+    """Why the standby serves, as the Service says; one of an older operator says nothing, but the status does."""
+    noted = ((standbys.service(seen) or {}).get("metadata", {}).get("annotations") or {}).get(STANDS_IN)
+    return "Handoff" if (noted or (seen.status.get("traffic") or {}).get("reason")) == "Handoff" else "Failover"
+
+
+def waking(seen: Seen, home: RevisionFacts | None) -> bool:
+    """It had no replicas until a moment ago, as our own word says: its pods are not lost, they start."""
+    return bool(home and not home.ready) and _told_ready(seen).get("reason") in (ASLEEP, WAKING)
 
 
 def _since(moments: Sequence[datetime | None], now: datetime) -> timedelta | None:

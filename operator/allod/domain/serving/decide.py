@@ -63,7 +63,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
 
 def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
     name, rollout = found.desired.hash, seen.model.spec.rollout
-    runs = name in found.facts and found.facts[name].asked is not None
+    runs = name in found.facts and bool(found.facts[name].asked)
     return Position(
         desired=None if refused and not runs else name,
         wanted=wanted(seen),
@@ -88,7 +88,7 @@ def _away(seen: Seen, found: Survey, route: Route) -> Away | None:
     name = found.standby.name if found.standby and (found.standby.ready or not found.on_standby) else found.on_standby
     newest = found.standby.revision if found.standby and found.standby.name == name else None
     revision = newest or selected_revision(seen)
-    return Away(name, revision) if name and revision else None
+    return Away(name, revision, route.why or "Failover") if name and revision else None
 
 
 def _look_again(route: Route, moments: list[datetime], now: datetime) -> timedelta | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
     from allod.domain.plan import Event
     from allod.domain.serving.revision import Revision
+    from allod.domain.serving.route import Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Away:
 
     model: str
     revision: str
+    why: Why
 
 
 @dataclass(frozen=True, slots=True)

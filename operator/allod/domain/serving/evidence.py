@@ -4,7 +4,8 @@ The kubelet's word is the floor: without it a pod is in no Service. Our own conn
 Kubernetes does, so it may take a pod out, never put one in. And it may be us who are deaf, so silence counts only
 
 - from a pod that was heard before: a policy that keeps us out keeps nobody else out;
-- while most other pods are heard: when more than half of all fall silent, on several nodes, it is our own network (`blind`).
+- while most other pods are heard: when more than half of all fall silent, on several nodes, it is our own network (`blind`). And before
+  that: silences of one cause come half a second apart, and the first of them comes when nobody else has been heard for longer than a beat.
 
 A word of the engine (Faulty) and a closed port (Gone) are no silence: they count however many say so at once.
 """
@@ -31,12 +32,22 @@ FEW = 3
 """Pods that must be silent at least before it can be the operator's own network: below it a node with two pods would pass for one."""
 
 
-def blindness(heard: Iterable[tuple[str, Beat]]) -> str:
+QUIET = 0.6
+"""Seconds without a word from anybody. Each of them speaks each 0.5 s. The first silence that is told of a way that broke is 0.7 s old at
+least (SILENCE of listening.py less one beat), and nobody was heard meanwhile; beside the silence of one pod the others go on."""
+
+
+def blindness(heard: Iterable[tuple[str, Beat]], quiet: float = 0.0) -> str:
     """Why silence says nothing, from (node, beat) of every pod that is listened to; empty when it does.
 
-    More than half of them silent, on more than one node: models do not fail like that, the way to them does.
+    More than half of them silent, on more than one node: models do not fail like that, the way to them does. `quiet` is how many seconds
+    ago any of them was heard last.
     """
     known = [(node, beat.state) for node, beat in heard if beat.heard]
+    spoke = [node for node, state in known if state not in LOST]
+    everywhere = len(set(spoke))
+    if quiet > QUIET and len(spoke) >= FEW and everywhere > 1:
+        return f"none of {len(spoke)} pods on {everywhere} nodes was heard for {quiet:.1f} s: the way to them is likelier gone than they"
     silent = [node for node, state in known if state in SILENT]
     nodes = len(set(silent))
     if len(silent) < FEW or nodes < 2 or 2 * len(silent) <= len(known):  # noqa: PLR2004  # more than one; more than half

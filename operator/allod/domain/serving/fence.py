@@ -32,7 +32,7 @@ known whether most pods are silent, which would mean that it is we who hear noth
 
 
 def fenced(seen: Seen, found: Survey, route: Route, now: datetime) -> tuple[Manifest, ...]:
-    """Pods to end. Only after the Service was seen to point elsewhere: never before."""
+    """Pods to end. Only after the Service was seen to point elsewhere, at the standby or at another revision: never before."""
     return tuple(pod for pod, beat in _hanging(seen, found, route) if beat.state == "Faulty" or now - beat.since >= SETTLED)
 
 
@@ -42,9 +42,10 @@ def due(seen: Seen, found: Survey, route: Route, now: datetime) -> Iterator[date
 
 
 def _hanging(seen: Seen, found: Survey, route: Route) -> Iterator[tuple[Manifest, Beat]]:
-    home = found.facts.get(found.home or "")
-    if found.on_standby and route.to == "Standby" and route.why == "Failover" and home is not None:
-        yield from ((pod, beat) for pod in home.pods if (beat := lost(seen, pod)) and beat.state in HANGS)
+    for name, facts in found.facts.items():
+        away = found.on_standby and route.to == "Standby" if name == found.home else facts.failed or name != found.desired.hash
+        if away:
+            yield from ((pod, beat) for pod in facts.pods if (beat := lost(seen, pod)) and beat.state in HANGS)
 
 
 def told(seen: Seen, ended: Iterable[Manifest]) -> tuple[Event, ...]:

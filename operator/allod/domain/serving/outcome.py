@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from allod.domain.serving import standby as standbys
 from allod.domain.serving import wanted
-from allod.domain.serving.crossroads import silent_for
+from allod.domain.serving.crossroads import silent_for, waking
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -46,8 +47,8 @@ class Outcome:
 
     @property
     def standby_pods(self) -> int:
-        """Pods of the standby that answer, or could."""
-        return self.found.standby.ready_pods if self.found.standby else 0
+        """Pods that answer in place of the model's own."""
+        return standbys.answering(self.seen, self.away.model) if self.away else 0
 
     @property
     def needs_standby(self) -> bool:
@@ -59,9 +60,14 @@ class Outcome:
             return True
         if standby.hopeless or self.seen.model.spec.suspend:
             return False
-        lost = active is not None and active.proven and not active.ready and self.wanted > 0
+        lost = active is not None and active.proven and not active.ready and self.wanted > 0 and not self.waking
         handoff = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.failed and not self.refused
         return lost or handoff
+
+    @property
+    def waking(self) -> bool:
+        """It starts again from no replicas, and nothing is wrong with it: no reason to start a standby too."""
+        return waking(self.seen, self.active) and not (self.active and self.active.finding)
 
     @property
     def silent_for(self) -> timedelta | None:

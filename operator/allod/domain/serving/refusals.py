@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from allod.domain.serving import flags
 from allod.domain.serving.finding import Finding
+from allod.domain.serving.standby import routed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +19,9 @@ def name_taken(seen: Seen) -> Finding | None:
     """An older ModelDeployment of the namespace serves one of our names: clients could not tell which of the two answers."""
     mine = (seen.model.metadata.creation_timestamp, seen.model.metadata.name)
     ours = served_names(seen.model)
-    standby = standby_name(seen.model)
+    standbys = {standby_name(seen.model), routed(seen)}
     for other in sorted(seen.neighbours, key=_age):
-        if other.name == standby or other.standby == mine[1]:
+        if other.name in standbys or mine[1] in (other.standby, other.traffic):
             continue  # a standby lists the names of its primary: that is how clients notice nothing
         taken = sorted(ours & other.served_names)
         if taken and _age(other) < mine:

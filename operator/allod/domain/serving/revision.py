@@ -24,6 +24,12 @@ NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend", 
 NOT_THE_PROBES = frozenset({"failover", "rollback", "slos"})
 """The same below `health`."""
 
+NOT_AN_EDIT = frozenset({"replicas", "suspend"})
+"""What is turned all the time, by autoscalers too: no reason to try again what failed."""
+
+OF_A_REVISION = ("serviceName", "selector", "podManagementPolicy", "updateStrategy", "template")
+"""What a StatefulSet has from its revision; the rest is how many pods there are, and defaults of Kubernetes."""
+
 HASH_LENGTH = 8
 SHOWN_CHANGES = 4
 """In the one sentence of an event; the whole snapshot stands in the ControllerRevision."""
@@ -64,12 +70,22 @@ def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     # To write health.failover alone is no change of the pods: what is left is as if nobody had written health.
     without = NOT_THE_PODS if health or not written else NOT_THE_PODS | {"health"}
     taken = {field: value for field, value in document.items() if field not in (*without, KEPT)}
+    return taken | ({"health": health} if health else {}) | _room(spec)
+
+
+def _room(spec: ModelDeploymentSpec) -> dict[str, Any]:
     space = room(spec.adapters)
-    return taken | ({"health": health} if health else {}) | ({KEPT: space.document()} if space else {})
+    return {KEPT: space.document()} if space else {}
+
+
+def edition(spec: ModelDeploymentSpec) -> str:
+    """Hash of what a person asks for: it changes when the spec is edited in earnest. An adapter within its room is no such edit."""
+    asked = {field: value for field, value in spec.document().items() if field not in (*NOT_AN_EDIT, KEPT)}
+    return hash_of(asked | _room(spec))
 
 
 def hash_of(taken: Mapping[str, Any]) -> str:
-    """Name of the revision that a snapshot makes."""
+    """8 hex digits: the name of the revision that a snapshot makes."""
     return digest(taken)[:HASH_LENGTH]
 
 
@@ -90,9 +106,11 @@ def _bare(taken: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remembered(children: Iterable[Manifest]) -> tuple[Revision, ...]:
-    """The revisions that the cluster remembers, oldest first."""
-    found = (_read(child) for child in children if child["kind"] == "ControllerRevision")
-    return tuple(sorted(found, key=lambda revision: (revision.number, revision.hash)))
+    """The revisions that the cluster remembers, oldest first. One whose ControllerRevision was deleted is read from what runs."""
+    there = [child for child in children if "deletionTimestamp" not in child["metadata"]]
+    found = {each.hash: each for each in (_rebuilt(child) for child in there if child["kind"] == "StatefulSet")}
+    found |= {each.hash: each for each in (_read(child) for child in children if child["kind"] == "ControllerRevision")}
+    return tuple(sorted(found.values(), key=lambda revision: (revision.number, revision.hash)))
 
 
 def _read(controller_revision: Manifest) -> Revision:
@@ -103,6 +121,18 @@ def _read(controller_revision: Manifest) -> Revision:
         snapshot=data.get("spec", {}),
         statefulset=data.get("statefulset"),
     )
+
+
+def _rebuilt(statefulset: Manifest) -> Revision:
+    """Which spec it was made of, nobody knows any more: only what runs."""
+    meta, spec = statefulset["metadata"], statefulset["spec"]
+    kept = {
+        "apiVersion": statefulset["apiVersion"],
+        "kind": "StatefulSet",
+        "metadata": {field: meta[field] for field in ("name", "namespace", "labels")},
+        "spec": {field: spec[field] for field in OF_A_REVISION},
+    }
+    return Revision(hash=meta["name"].rpartition("-")[2], number=0, snapshot={}, statefulset=kept)
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

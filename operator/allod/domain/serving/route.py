@@ -2,7 +2,7 @@
 
     home ---- no pod of the home serves, the standby does ----> standby (Failover) ---- home ready for holdFor, or by hand ----> home
       |                                                                  |  ^
-      | the rollout needs the home's GPUs (handoff)                      |  | it loses its pods, and the home has some: home at once
+      | the rollout needs the home's GPUs, or the home wakes             |  | it loses its pods, and the home has some: home at once
       +------------------------------------------------> standby (Handoff) ---- home ready ----> home
 
 Nothing here is a clock: how long something has been so is read from the pods, whose conditions carry their times.
@@ -31,6 +31,8 @@ MOVED_WINDOW = timedelta(minutes=10)
 AGAIN = timedelta(minutes=1)
 """How often it is looked whether one of these windows is over, of which no event tells."""
 
+BY_HAND = "annotation allod.dev/return-traffic with the active revision brings it back"
+
 Target = Literal["Home", "Standby"]
 Why = Literal["Failover", "Handoff"]
 
@@ -44,6 +46,8 @@ class Crossroads:
     """Why the standby serves, when it does. What a lost status no longer tells counts as a failover."""
     handoff: bool
     """The rollout needs traffic to be on the standby."""
+    waking: bool
+    """The home had no replicas and gets them back: nothing is lost, and the standby answers until it is up."""
     home_ready: int
     """Pods at home that serve, and go on doing so after this step."""
     home_wanted: int
@@ -82,9 +86,9 @@ def next_route(at: Crossroads) -> Route:
 
 
 def _from_home(at: Crossroads) -> Route:
-    if at.handoff and at.standby_ready:
+    if (at.handoff or (at.waking and at.home_wanted)) and at.standby_ready:
         return Route("Standby", "Handoff")
-    lost = at.home_proven and at.home_wanted and not at.home_ready
+    lost = at.home_proven and at.home_wanted and not at.home_ready and not at.waking
     if not lost or not at.standby_ready:
         return Route("Home")
     if at.moved_lately >= MOST_MOVED:
@@ -113,10 +117,10 @@ def _from_standby(at: Crossroads) -> Route:
 def _recovered(at: Crossroads) -> Route:
     """All of the home is ready again after a failure: whether it may be trusted."""
     if not at.automatic:
-        return Route("Standby", at.why, Finding("WaitsForPerson", "health.failover.recovery is Manual"))
+        return Route("Standby", at.why, Finding("WaitsForPerson", f"health.failover.recovery is Manual: {BY_HAND}"))
     if at.returns_lately >= MOST_RETURNS:
         often = f"traffic came back {at.returns_lately} times within {duration(RETURNS_WINDOW.total_seconds())} and was lost again"
-        return Route("Standby", at.why, Finding("Flapping", f"{often}: it stays until the hour is over or a person asks for it"), AGAIN)
+        return Route("Standby", at.why, Finding("Flapping", f"{often}: it stays until the hour is over, or {BY_HAND}"), AGAIN)
     if at.home_ready_for < at.hold:
         return Route("Standby", at.why, look_again=at.hold - at.home_ready_for)
     return Route("Home")

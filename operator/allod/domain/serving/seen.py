@@ -40,19 +40,23 @@ class Neighbour:
     created: str
     """creationTimestamp, RFC 3339: the older one keeps a name that two claim."""
     standby: str | None = None
-    """The ModelDeployment that answers for it."""
+    """The ModelDeployment that answers for it when it cannot."""
     needs_standby: bool = False
     """It wants that one to serve now: `status.standby.needed`."""
+    traffic: str | None = None
+    """The ModelDeployment that answers for it now. Not `standby` when the spec was edited meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """The ModelDeployment that `spec.standby` names."""
+    """A ModelDeployment that answers for this one, or could."""
 
     served_names: frozenset[str]
     task: str
     replicas: int
     """Of its spec."""
+    suspended: bool
+    """`spec.suspend`: a cold one would not start."""
     standby: str | None
     """Whom it names in turn."""
     revision: str | None
@@ -86,10 +90,10 @@ class Seen:
     """Optional API groups that this cluster serves now, as `group/version/Kind`: monitoring.coreos.com/v1/PodMonitor, ..."""
     figures: Mapping[str, EngineFigures] = field(default_factory=dict)
     """By revision hash; only engines that were ready and answered."""
-    companion: Companion | None = None
-    """The model that `spec.standby` names. None: the spec names none, or there is none of that name."""
+    companions: Mapping[str, Companion] = field(default_factory=dict)
+    """By name: the model that `spec.standby` names, and the one that has the traffic where that is another. Only those that exist."""
     beats: Mapping[str, Beat] = field(default_factory=dict)
-    """What the operator's own connections say of pods, of the companion's too; by uid."""
+    """What the operator's own connections say of pods, of the companions' too; by uid."""
     blind: str = ""
     """Why silence says nothing at present: most pods fell silent at once. Empty when it does."""
     moved_lately: int = 0

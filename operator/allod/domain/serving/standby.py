@@ -60,15 +60,28 @@ def selected_revision(seen: Seen) -> str | None:
     return (found["spec"].get("selector") or {}).get(REVISION) if found else None
 
 
+def named(seen: Seen) -> str | None:
+    """Who answers when the model cannot: whom the spec names; where it names nobody any more, who has the traffic."""
+    wanted = seen.model.spec.standby
+    return wanted.model_deployment_ref.name if wanted else routed(seen)
+
+
+def answering(seen: Seen, name: str) -> int:
+    """Pods of another model that serve."""
+    there = seen.companions.get(name)
+    return sum(serves(seen, pod) for pod in there.pods) if there else 0
+
+
 def find(seen: Seen) -> StandbySeen | None:
-    """Look at the standby that the spec names. None: it names none."""
-    if seen.model.spec.standby is None:
+    """Look at the standby. None: there is to be none."""
+    name = named(seen)
+    if name is None:
         return None
-    name, there = seen.model.spec.standby.model_deployment_ref.name, seen.companion
+    there = seen.companions.get(name)
     if there is None:
         problem = f"there is no ModelDeployment {name} in namespace {seen.model.metadata.namespace}: create it, or correct standby"
         return StandbySeen(name, None, 0, cold=False, problem=Finding("StandbyNotFound", problem))
-    ready = sum(serves(seen, pod) for pod in there.pods)
+    ready = answering(seen, name)
     problem_found = _misfit(seen, name, there) or _not_serving(name, there, ready)
     return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found)
 
@@ -90,6 +103,8 @@ def _misfit(seen: Seen, name: str, there: Companion) -> Finding | None:
 def _not_serving(name: str, there: Companion, ready: int) -> Finding | None:
     if there.revision and ready:
         return None
+    if there.suspended:
+        return Finding("StandbySuspended", f"no pod of {name} is ready, and its spec.suspend is true: nothing would start one")
     if not there.replicas:
         return Finding("StandbyCold", f"{name} has replicas 0 and is started when it is needed")
     return Finding("StandbyNotReady", f"no pod of {name} is ready")

@@ -19,7 +19,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
 def standby_ready(outcome: Outcome) -> Condition:
     """Could the standby take over now? A cold one is as it should be, and not ready."""
     found = outcome.found.standby
-    if found is None:
+    if found is None or not outcome.seen.model.spec.standby:
         return Condition("StandbyReady", "False", "StandbyRemoved", "spec.standby is gone and traffic is still there")
     if found.problem:
         return Condition("StandbyReady", "False", found.problem.reason, found.problem.message)

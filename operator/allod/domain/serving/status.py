@@ -78,7 +78,7 @@ def _standby(outcome: Outcome) -> dict[str, Any] | None:
 
 def _followed(outcome: Outcome) -> dict[str, Any]:
     rolled_back = outcome.found.desired.hash if outcome.found.by_hand else None
-    followed = wishes.followed(outcome.seen, rolled_back)
+    followed = wishes.followed(outcome.seen, rolled_back, outcome.found.facts)
     # A wish to return waits until it can be followed; one that was taken away is forgotten, so that it can be made again.
     waits = outcome.away and followed["returned"] is not None and outcome.seen.status.get("returned") != followed["returned"]
     return followed | ({"returned": outcome.seen.status.get("returned")} if waits else {})

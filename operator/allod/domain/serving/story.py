@@ -34,7 +34,7 @@ def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _failed(outcome), _moved(outcome), _good(outcome))
+    told = (_created(outcome), _retried(outcome), _failed(outcome), _moved(outcome), _good(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -57,8 +57,23 @@ def _created(outcome: Outcome) -> dict[str, Any] | None:
     if old is None or old.revision.hash == desired.hash:
         return None if before else {"action": "RevisionCreated", "to": desired.hash, "cause": "the first one"}
     action = "RevisionRestored" if before else "RevisionCreated"
-    cause = changes(old.revision.snapshot, desired.snapshot)
+    cause = (
+        changes(old.revision.snapshot, desired.snapshot)
+        if old.revision.snapshot
+        else f"nobody remembers what {old.revision.hash} was made of"
+    )
     return {"action": action, "from": old.revision.hash, "to": desired.hash, "cause": cause}
+
+
+def _retried(outcome: Outcome) -> dict[str, Any] | None:
+    """What was given up gets another try."""
+    again = [
+        name for name, facts in outcome.found.facts.items() if not facts.failed and written(outcome.seen, name).get("state") == "Failed"
+    ]
+    if not again:
+        return None
+    by_hand = outcome.seen.model.metadata.annotations.get(wishes.RETRY) in again
+    return {"action": "RevisionRetried", "to": again[0], "cause": f"by the annotation {wishes.RETRY}" if by_hand else "the spec was edited"}
 
 
 def _failed(outcome: Outcome) -> dict[str, Any] | None:
@@ -92,9 +107,10 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
 
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
-    standby = outcome.found.standby.name if outcome.found.standby else ""
+    standby = outcome.away.model if outcome.away else ""
     if outcome.route.why == "Handoff":
-        return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": "the rollout needs the GPUs of the old pods"}
+        cause = "the model starts again from no replicas" if outcome.waking else "the rollout needs the GPUs of the old pods"
+        return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": cause}
     silent = outcome.silent_for
     since = f" for {duration(round(silent.total_seconds()))}" if silent is not None and silent.total_seconds() >= 1 else ""
     why = outcome.active.finding.message if outcome.active and outcome.active.finding else ""

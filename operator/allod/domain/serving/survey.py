@@ -15,7 +15,7 @@ from allod.domain.serving.evidence import finding as heard
 from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
-from allod.domain.serving.revision import Revision, remembered, snapshot, wanted_hash
+from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot, wanted_hash
 from allod.domain.serving.revisionfacts import RevisionFacts
 from allod.domain.serving.slos import slo_finding
 from allod.domain.serving.trial import Case, Rules
@@ -71,9 +71,10 @@ class Survey:
 
 def survey(seen: Seen, now: datetime) -> Survey:
     """Sort what was seen."""
-    known = remembered(seen.children)
-    by_hash = {revision.hash: revision for revision in known}
     taken = snapshot(seen.model.spec)
+    exact = hash_of(taken)
+    known = tuple(replace(each, snapshot=taken) if each.hash == exact else each for each in remembered(seen.children))
+    by_hash = {revision.hash: revision for revision in known}
     on_standby = standbys.routed(seen)
     home = _home(seen, known, on_standby=on_standby is not None)
     spec = wanted_hash(taken, _kept(seen, by_hash.get(home or ""), now))

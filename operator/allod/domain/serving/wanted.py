@@ -16,4 +16,4 @@ def wanted(seen: Seen) -> int:
 def needed_by(seen: Seen) -> tuple[str, ...]:
     """Names of the models that want this one to answer for them now."""
     me = seen.model.metadata.name
-    return tuple(sorted(other.name for other in seen.neighbours if other.standby == me and other.needs_standby))
+    return tuple(sorted(other.name for other in seen.neighbours if other.traffic == me or (other.standby == me and other.needs_standby)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from allod.domain.names import HTTP_PORT, MODEL, REVISION, TRAFFIC, child, peers
+from allod.domain.names import HTTP_PORT, MODEL, REVISION, STANDS_IN, TRAFFIC, child, peers
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def stable_service(model: ModelDeployment, home: str, away: Away | None = None) 
     """What clients use. Its selector is the traffic switch: one write moves all of it, to another revision or to the standby's pods."""
     service = _service(model, model.metadata.name, home, None)
     if away:
+        service["metadata"]["annotations"] = {STANDS_IN: away.why}
         service["spec"]["selector"] |= {MODEL: away.model, REVISION: away.revision}
     return service
 

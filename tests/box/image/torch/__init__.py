@@ -9,5 +9,5 @@ so every C extension that was built against torch's CPU libraries (vLLM's is) lo
     patches.py  torch's Python files: take the branches of a CPU build
     wheel.py    unpack and pack a wheel
     slim.py     the steps in order
-    check.py    proves the result: run inside an image by `python3 -m box.image check`
+    check.py    proves the result: run inside an image by `python3 tests/box/image check`
 """
