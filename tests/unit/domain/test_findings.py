@@ -256,7 +256,6 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize(("claim", "of"), [("models", "model.uri"), ("loras", "adapters[].uri")])
 def test_a_claim_that_does_not_exist_is_named_with_its_field(claim: str, of: str) -> None:
     spec = {"model": {"uri": "pvc://models/smollm2"}, "adapters": {"maxRank": 16, "volumes": ["pvc://loras", "pvc://models"]}}
@@ -266,6 +265,7 @@ def test_a_claim_that_does_not_exist_is_named_with_its_field(claim: str, of: str
     assert found.message == f"the PersistentVolumeClaim {claim} of {of} does not exist in this namespace"
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_wrong_is_found_and_said_in_one_sentence(case: Case) -> None:
     found = first_finding(case.seen)
     if not case.reason:
