@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from bench import box, failover, heartbeats, operator, scrapes, watchdog
+from bench import box, failover, hang, heartbeats, operator, scrapes, watchdog
 from bench.publication import publish
 
 BENCHES = {
     "box": box.figures,
     "failover": failover.figures,
+    "hang": hang.figures,
     "heartbeats": heartbeats.figures,
     "operator": operator.figures,
     "scrapes": scrapes.figures,

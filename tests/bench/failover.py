@@ -45,6 +45,10 @@ class Client:
         answers = (each["began"] + each["took"] - since for each in self.told if each["began"] >= since and each["who"] == who)
         return min(answers, default=None)
 
+    def again(self, since: float) -> int:
+        """Requests that found their kept connection closed and were answered on another."""
+        return sum(each["again"] and each["who"] != "lost" for each in self.told if each["began"] >= since)
+
     def lost(self, since: float) -> int:
         return sum(each["who"] == "lost" for each in self.told if each["began"] >= since)
 
@@ -105,9 +109,9 @@ def stage() -> Iterator[Stage]:
 
 
 @contextmanager
-def asking(on: Stage) -> Iterator[Client]:
+def asking(on: Stage, *how: str) -> Iterator[Client]:
     client = Client()
-    with on.inside("bench.steady", on.address("chat"), str(RATE), "small") as process:
+    with on.inside("bench.steady", on.address("chat"), str(RATE), "small", *how) as process:
 
         def follow() -> None:
             for line in process.stdout or ():
@@ -120,7 +124,7 @@ def asking(on: Stage) -> Iterator[Client]:
             process.terminate()
 
 
-def settle(on: Stage, client: Client) -> None:
+def settle(on: Stage, client: Client, seconds: int = 120) -> None:
     """At home again, and a moment of quiet. After three returns within an hour only a person's word brings traffic back."""
     home = on.model.status()["activeRevision"]
     for each in on.model.pods():  # kubelet's pause before a restart grows with each: a new pod has none
@@ -129,7 +133,7 @@ def settle(on: Stage, client: Client) -> None:
     on.space.kubectl("annotate", "mdl/chat", "allod.dev/return-traffic-")
     time.sleep(0.5)
     on.space.kubectl("annotate", "mdl/chat", f"allod.dev/return-traffic={home}")
-    on.model.wait("FailedOver", "False", seconds=120)
+    on.model.wait("FailedOver", "False", seconds=seconds)
     waiting.until("the home answers", lambda: client.last() == "home", seconds=60)
     time.sleep(1.5)
 
@@ -174,8 +178,8 @@ def stuck(on: Stage, client: Client) -> float:
         return float(waiter.stdout.readline()) - switched
 
 
-def rollout(on: Stage, client: Client, number: int) -> int:
-    """Requests lost while a healthy revision replaces a healthy one."""
+def rollout(on: Stage, client: Client, kept: Client, number: int) -> tuple[int, int, int]:
+    """While a healthy revision replaces a healthy one: requests lost on new connections, lost on kept ones, and those that reconnected."""
     began = time.monotonic()
     before = on.model.status()["activeRevision"]
     patch = {"spec": {"engine": {"maxModelLen": 1024 + number}}}
@@ -183,7 +187,7 @@ def rollout(on: Stage, client: Client, number: int) -> int:
     waiting.until("traffic moved", lambda: on.model.status()["activeRevision"] != before, seconds=60)
     waiting.until("the old pods are gone", lambda: len(on.model.pods()) == 1, seconds=60)
     time.sleep(1)
-    return client.lost(began)
+    return client.lost(began), kept.lost(began), kept.again(began)
 
 
 def figures() -> list[Figure]:
@@ -202,8 +206,12 @@ def figures() -> list[Figure]:
         freed = [_again(on, client, lambda: stuck(on, client)) for _ in range(5)]
         found.append(Figure("stuck clients freed after the switch, worst of 5", round(max(freed), 2), "s", 5))
         settle(on, client)
-        lost = [rollout(on, client, number) for number in range(ROLLOUTS)]
-        found.append(Figure(f"requests lost in {ROLLOUTS} healthy rollouts at {RATE}/s", sum(lost), "requests", 0))
+        with asking(on, "kept") as kept:
+            waiting.until("the keeping client gets answers", lambda: kept.last() == "home", seconds=30)
+            lost = [rollout(on, client, kept, number) for number in range(ROLLOUTS)]
+        found.append(Figure(f"requests lost in {ROLLOUTS} healthy rollouts at {RATE}/s", sum(new for new, _, _ in lost), "requests", 0))
+        beside = f"{sum(again for _, _, again in lost)} found their connection closed and were answered on another"
+        found.append(Figure("the same on kept connections", sum(old for _, old, _ in lost), "requests", 0, beside))
         silent = [_again(on, client, lambda: trial(client, lambda: on.box.link("node1", up=False)), mend=_mend) for _ in range(3)]
         times = [took for took, _ in silent]
         found.append(

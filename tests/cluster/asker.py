@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from box import waiting
 from cluster.space import pod
@@ -25,13 +25,14 @@ class Asker:
     name: str = "asker"
 
     @classmethod
-    def start(cls, space: Space, model: str, standby: str = "small") -> Asker:
+    def start(cls, space: Space, model: str, standby: str = "small", node: str | None = None) -> Asker:
         """GET /v1/models, which every engine of ours has, lists all names of who answers: only the standby has its own."""
         ask = f"wget -q -T {PATIENCE} -O - http://{model}:8000/v1/models 2>/dev/null"
         who = f"""{ask} | awk '/"{standby}"/ {{print "{standby}"; next}} /"data"/ {{print "{model}"}}'"""
         moment = "$(cut -d' ' -f1 /proc/uptime)"
         loop = f'touch /tmp/told; while true; do at={moment}; name=$({who}); echo "$at ${{name:-lost}}" >> /tmp/told; sleep 0.2; done'
-        space.run(pod("asker", loop))
+        where: dict[str, Any] = {"nodeName": node} if node else {}
+        space.run(pod("asker", loop, **where))
         waiting.until("the client asks", lambda: "told" in space.inside("asker", "ls /tmp"), seconds=20)
         return cls(space)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +22,7 @@ HOLD = 8
 HEALTH = {"drainTimeout": "1s", "hangTimeout": "3s", "failover": {"holdFor": f"{HOLD}s"}}
 
 
-def small(**spec: object) -> dict[str, object]:
+def small(**spec: Any) -> dict[str, Any]:
     """The standby: it answers to the name of its primary too."""
     return chat("small", model={**chat()["spec"]["model"], "aliases": ["chat"]}, **spec)
 
@@ -121,3 +121,20 @@ def test_a_bad_revision_is_rolled_back_while_the_client_notices_nothing(space: S
     assert told.count("lost") <= 15, told
     space.kubectl("annotate", "mdl/chat", f"allod.dev/retry-revision={bad}")
     waiting.until("it was tried again", lambda: model.status()["activeRevision"] == bad, seconds=60)
+
+
+def test_a_drill_moves_traffic_for_a_moment_and_loses_no_request(pair: tuple[Model, Model, Asker]) -> None:
+    model, _, asker = pair
+    Model.apply(model.space, chat(standby=STANDBY | {"drill": {"schedule": "0 3 29 2 *", "duration": "5s"}}, health=HEALTH))
+    begun = uptime()
+    model.space.kubectl("annotate", f"mdl/{model.name}", "allod.dev/drill=first")
+    waiting.until("the standby answers", lambda: asker.last() == "small", seconds=20)
+    model.wait("FailedOver", "True", "Drill")
+    waiting.until("the model answers again", lambda: asker.last() == "chat", seconds=20)
+    model.wait("FailedOver", "False", "AtHome")
+    drill = model.status()["standby"]["lastDrill"]
+    assert (drill["result"], drill["standby"]) == ("Passed", "small")
+    assert float(drill["activationSeconds"]) < 10
+    told = asker.since(begun)
+    assert told.count("lost") == 0, f"nothing was broken, so nothing may be lost: {told}"
+    assert [step["action"] for step in model.status()["history"]][:2] == ["DrillPassed", "DrillStarted"]

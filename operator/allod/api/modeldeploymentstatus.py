@@ -25,8 +25,8 @@ class Traffic(ApiModel):
     """What kind of thing serves: a revision of this model, or its standby."""
     name: Name
     """Which one: the hash of the revision, or the name of the standby."""
-    reason: Literal["Failover", "Handoff"] | None = None
-    """Why the standby serves: the model could not answer, or a rollout needs its GPUs."""
+    reason: Literal["Failover", "Handoff", "Drill"] | None = None
+    """Why the standby serves: the model could not answer; a rollout needs its GPUs, or it wakes; or the standby is tried."""
     since: Time | None = None
     """When traffic came here, RFC 3339."""
 
@@ -40,6 +40,34 @@ class Activation(ApiModel):
     """From the first sign until traffic was moved, such as "1.3". For a cold standby its start is part of it."""
 
 
+class DrillRun(ApiModel):
+    """A drill that runs."""
+
+    started_at: Time
+    """When it was asked for, RFC 3339."""
+    cause: Sentence
+    """By whom: the annotation, or the schedule."""
+    standby: Name
+    """Which ModelDeployment is tried."""
+    activation_seconds: Token | None = None
+    """From startedAt until traffic was moved, such as "0.1". For a cold standby its start is part of it."""
+
+
+class DrillResult(ApiModel):
+    """How a drill ended."""
+
+    time: Time
+    """When, RFC 3339."""
+    standby: Name
+    """Which ModelDeployment was tried."""
+    result: Literal["Passed", "Failed", "Interrupted"]
+    """Failed: the standby did not get ready, or lost its last pod. Interrupted: no fault of the standby ended it early."""
+    message: Sentence
+    """The same in a sentence."""
+    activation_seconds: Token | None = None
+    """From the wish until traffic was moved, such as "0.1". For a cold standby its start is part of it."""
+
+
 class StandbyStatus(ApiModel):
     """Whether the standby could take over now."""
 
@@ -51,6 +79,10 @@ class StandbyStatus(ApiModel):
     """This model cannot answer, or a rollout waits for the standby: a cold one is to be started."""
     last_activation: Activation | None = None
     """The last time that it took over."""
+    drill: DrillRun | None = None
+    """The drill that runs now."""
+    last_drill: DrillResult | None = None
+    """The last one that ended."""
 
 
 class Rolledback(ApiModel):
@@ -138,7 +170,7 @@ class Condition(ApiModel):
     """One question about the object, answered."""
 
     type: Annotated[str, Field(max_length=316)]
-    """The question: Ready, Progressing, Degraded, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
+    """The question: Ready, Progressing, Degraded, Stalled, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
     FailedOver, AdaptersReady."""
     status: Literal["True", "False", "Unknown"]
     """The answer."""
@@ -178,6 +210,8 @@ class ModelDeploymentStatus(ApiModel):
     """The value of the annotation allod.dev/retry-revision that was followed last: one wish, one try."""
     returned: Token | None = None
     """The same for allod.dev/return-traffic."""
+    drilled: Annotated[str, Field(max_length=1024)] | None = None
+    """The same for allod.dev/drill."""
     revisions: Annotated[tuple[RevisionStatus, ...], Field(max_length=32), ListMap()] = ()
     """Every revision that has pods or is remembered, newest first."""
     replicas: Count | None = None

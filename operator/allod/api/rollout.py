@@ -8,7 +8,7 @@ from pydantic import Field
 
 from allod.api import rolloutrules as refuse
 from allod.api.base import ApiModel, Name
-from allod.api.values import Duration
+from allod.api.values import Duration, Schedule, TimeZone
 
 
 class ModelDeploymentReference(ApiModel):
@@ -18,12 +18,29 @@ class ModelDeploymentReference(ApiModel):
     """Its metadata.name."""
 
 
+class Drill(ApiModel):
+    """When the standby is tried: traffic really goes there for a while and comes back."""
+
+    schedule: Schedule
+    """Five fields of cron (minute hour day month weekday), such as 0 3 * * 0: at three o'clock on each Sunday. A drill begins only
+    while the model is well and no rollout runs; it is waited for so for five minutes."""
+    time_zone: TimeZone = TimeZone("UTC")
+    """Whose clock the schedule means: a name such as Europe/Berlin."""
+    duration: Annotated[Duration, refuse.between("drill-duration", "standby.drill.duration", "5s", "1h")] = Duration("30s")
+    """How long traffic stays there."""
+
+
 class Standby(ApiModel):
     """Who answers while the model cannot."""
 
     model_deployment_ref: ModelDeploymentReference
     """A ModelDeployment, usually a smaller one, perhaps on CPUs. It lists the served name of this model among its aliases, so that
     clients notice nothing. With replicas 0 it is cold: it gets one replica when this model needs it, and none again afterwards."""
+    max_activation: Annotated[Duration, refuse.between("max-activation", "standby.maxActivation", "1s", "2h")] | None = None
+    """How long it may take until the standby has the traffic. A drill that takes longer makes StandbyReady False; one that waits for a
+    standby in vain gives up after this time, or after 30m without it."""
+    drill: Drill | None = None
+    """Without it drills are by hand only: kubectl annotate mdl NAME allod.dev/drill=$(date +%s)."""
 
 
 class Rollout(ApiModel):

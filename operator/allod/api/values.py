@@ -76,6 +76,32 @@ class Duration(Value):
         return float(sum((Decimal(number) * SECONDS[unit] for number, unit in parts), Decimal(0)))
 
 
+def _cron() -> str:
+    """Five fields; each a list of `*`, a value, or a range, with or without a step."""
+    months, days = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC", "SUN|MON|TUE|WED|THU|FRI|SAT"
+    values = ("[0-5]?[0-9]", "[01]?[0-9]|2[0-3]", "0?[1-9]|[12][0-9]|3[01]", f"0?[1-9]|1[0-2]|{months}", f"[0-7]|{days}")
+    parts = [rf"(\*|({value})(-({value}))?)(/[1-9][0-9]?)?" for value in values]
+    return "(?i)^" + " ".join(f"{part}(,{part})*" for part in parts) + "$"
+
+
+class Schedule(Value):
+    """A time that comes again and again, as cron writes it: `0 3 * * 0`."""
+
+    __slots__ = ()
+    pattern = _cron()
+    sentence = "a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is at three o'clock on each Sunday"
+    max_length = 100
+
+
+class TimeZone(Value):
+    """Whose clock is meant: `Europe/Berlin`. Whether there is such a zone, the operator finds."""
+
+    __slots__ = ()
+    pattern = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+    sentence = "a time zone is a name of the time zone database, such as Europe/Berlin or UTC"
+    max_length = 64
+
+
 class Memory(Value):
     """An amount of memory: `80Gi`. The unit is compulsory: `memory: 128` would be 128 bytes and never what was meant."""
 

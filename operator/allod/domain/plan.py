@@ -30,10 +30,10 @@ class Plan:
     """Children as they should be, in the order of applying. Those that already are so are not sent."""
     delete: tuple[Ref, ...] = ()
     """Children that must go, after `objects` were applied. Absent ones are no error."""
-    nudge: tuple[Manifest, ...] = ()
-    """Annotations of pods, after `objects` were applied, for exactly these pods and no later ones of their names."""
     fence: tuple[Manifest, ...] = ()
     """Pods that are ended without grace, exactly these and no later ones of their names."""
+    marks: tuple[Manifest, ...] = ()
+    """Pods with just the label or the annotation that changes, and their uids; after `objects` were applied."""
     status: Manifest | None = None
     """The whole new status. Not written when it equals the one that was read. None: leave it alone."""
     events: tuple[Event, ...] = ()

@@ -85,7 +85,9 @@ def model(**spec: Any) -> dict[str, Any]:
     return {"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "chat"}, "spec": whole}
 
 
-@pytest.mark.parametrize(("name", "code", "rules"), [("chat", 0, []), ("legal", 0, []), ("survive", 0, []), ("article", 1, ["gpu-count"])])
+@pytest.mark.parametrize(
+    ("name", "code", "rules"), [("chat", 0, []), ("adapters", 0, []), ("legal", 0, []), ("survive", 0, []), ("article", 1, ["gpu-count"])]
+)
 def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", "--output", "json", str(EXAMPLES / f"{name}.yaml")]) == code
     assert [found["rule"] for found in json.loads(capsys.readouterr().out)] == rules
@@ -94,7 +96,7 @@ def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: lis
 
 
 def test_there_is_no_example_without_its_test() -> None:
-    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == ["article", "chat", "legal", "survive"]
+    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == ["adapters", "article", "chat", "legal", "survive"]
 
 
 @pytest.mark.usefixtures("folder")

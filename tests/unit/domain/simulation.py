@@ -113,6 +113,8 @@ class World:
     moved_lately: int = 0
     hears: Callable[[str], Beat | None] = field(default=lambda _revision: None)
     """What the operator's own connection says of the pods of a revision, by its letter; `standby` stands for the companion's."""
+    heard_of: dict[str, Beat] = field(default_factory=dict)
+    """The same of single pods, by name."""
     blind: str = ""
     windows: Callable[[str], dict[str, Window]] = field(default=lambda _revision: {})
     """What the engines of a revision counted, by the names of the objectives."""
@@ -162,6 +164,7 @@ class World:
 
     def _beats(self) -> dict[str, Beat]:
         heard = {name: self.hears(self.letter(pod["metadata"]["labels"][REVISION])) for name, pod in self.pods.items()}
+        heard |= self.heard_of
         standbys = self.companion.pods if self.companion else ()
         heard |= {pod["metadata"]["uid"]: self.hears("standby") for pod in standbys}
         return {uid: beat for uid, beat in heard.items() if beat}
@@ -173,6 +176,10 @@ class World:
             self.children[ref(manifest)] = copy.deepcopy(manifest)
         for gone in made.delete:
             self.children.pop(gone, None)
+        for patch in made.marks:
+            meta = self.pods[patch["metadata"]["uid"]]["metadata"]
+            for kind in ("labels", "annotations"):
+                meta[kind] = meta.get(kind, {}) | patch["metadata"].get(kind, {})
         if made.status is not None:
             self.status = copy.deepcopy(made.status)
         self.events += made.events

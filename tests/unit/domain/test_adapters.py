@@ -205,30 +205,28 @@ def test_each_revision_is_told_only_of_what_it_has_room_for() -> None:
 
 
 def nudged(made: Plan) -> list[dict[str, str]]:
-    return [each["metadata"]["annotations"] for each in made.nudge]
+    return [each["metadata"]["annotations"] for each in made.marks]
 
 
 def test_a_pod_is_nudged_once_when_its_list_changes_and_never_when_it_knows_it() -> None:
     world = Loras(ONE)
-    assert world.reconcile().nudge == ()
+    assert world.reconcile().marks == ()
     world.follows = False
     world.edit(adapters=[ONE, TWO])
     (annotation,) = nudged(world.reconcile())
     assert annotation.keys() == {ADAPTERS}
-    for pod in world.pods.values():
-        pod["metadata"]["annotations"] = annotation
-    assert world.reconcile().nudge == ()
+    assert world.reconcile().marks == ()
     assert world.states == {"one": "Loaded", "two": "Pending"}
     world.follows = True
     world.settle()
-    assert (world.reconcile().nudge, world.states) == ((), {"one": "Loaded", "two": "Loaded"})
+    assert (world.reconcile().marks, world.states) == ((), {"one": "Loaded", "two": "Loaded"})
 
 
 def test_a_pod_that_has_said_nothing_is_not_nudged() -> None:
     world = Loras(ONE)
     world.hears = lambda _letter: heard("Serving", "well", world.now)
     world.edit(adapters=[TWO])
-    assert world.reconcile().nudge == ()
+    assert world.reconcile().marks == ()
 
 
 def test_a_suspended_model_keeps_its_list() -> None:
@@ -237,7 +235,7 @@ def test_a_suspended_model_keeps_its_list() -> None:
     world.wants(ONE, TWO)
     (name,) = (ref.name for ref in world.children if ref.kind == "ConfigMap" and ref.name.endswith("-adapters"))
     assert "two" not in world.children[Ref("v1", "ConfigMap", "ai", name)]["data"]["adapters.json"]
-    assert world.reconcile().nudge == ()
+    assert world.reconcile().marks == ()
 
 
 def test_a_refusal_is_a_sentence_in_status_condition_and_event() -> None:

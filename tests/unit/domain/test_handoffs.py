@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from allod.domain.manifest import Ref
-from unit.domain.simulation import World, companion, crashing, heard, hung, ready, starting
+from unit.domain.simulation import World, companion, crashing, hung, ready, starting
 from unit.domain.test_standby import world_with_standby
-
-if TYPE_CHECKING:
-    from allod.domain.serving.beat import Beat
 
 
 def test_a_handoff_moves_traffic_before_the_old_pods_end_and_back_when_the_new_ones_serve() -> None:
@@ -131,25 +127,6 @@ def test_a_model_that_wakes_starts_no_cold_standby_unless_it_cannot() -> None:
     world.engine = lambda _: crashing()
     world.settle()
     assert world.status["standby"]["needed"] is True
-
-
-def test_a_pod_that_hangs_is_ended_when_traffic_went_back_to_another_revision() -> None:
-    world = World()
-    world.spec["rollout"] = {"bake": "10m"}
-    world.settle()
-    world.edit(engine__maxModelLen=32768)
-    world.settle()
-    assert world.route == "B"
-    world.hears = lambda letter: faulty(world) if letter == "B" else None
-    world.engine = lambda letter: hung() if letter == "B" else ready()
-    assert world.reconcile().fence == (), "never before the Service was seen to point elsewhere"
-    assert world.route == "A"
-    ended = world.reconcile().fence
-    assert [world.letter(pod["metadata"]["labels"]["allod.dev/revision"]) for pod in ended] == ["B"]
-
-
-def faulty(world: World) -> Beat:
-    return heard("Faulty", "1 request waits and no step was made for 31 s", world.now)
 
 
 def test_the_reason_stands_on_the_service_only_while_the_standby_has_the_traffic() -> None:

@@ -153,7 +153,7 @@ class Rollouts(RuleBasedStateMachine):
     def a_person_suspends_or_resumes(self, suspend: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
         self.world.edit(suspend=suspend)
 
-    @rule(annotation=st.sampled_from(["rollback-to", "retry-revision", "return-traffic"]), pick=st.integers(0, 5))
+    @rule(annotation=st.sampled_from(["rollback-to", "retry-revision", "return-traffic", "drill"]), pick=st.integers(0, 5))
     def a_person_wishes(self, annotation: str, pick: int) -> None:
         known = [*self.world.letters, ""]
         self.world.annotations = {f"allod.dev/{annotation}": known[pick % len(known)]}

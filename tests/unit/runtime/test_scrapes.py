@@ -216,7 +216,8 @@ async def test_a_pod_that_serves_again_goes_on_where_it_was(cluster: Cluster) ->
     cluster.look(pod())
     await cluster.serve(15)
     found = cluster.look(pod())[HASH]["errors"]
-    assert (found.full, found.requests > 1200) == (True, True)
+    # Ten a second for two minutes; requests are counted at whole seconds, and looked at between them.
+    assert (found.full, found.requests >= 1190) == (True, True)
 
 
 async def test_another_pod_of_the_name_begins_anew(cluster: Cluster) -> None:

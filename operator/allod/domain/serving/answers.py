@@ -11,9 +11,14 @@ from allod.domain.serving import pod as pods
 from allod.domain.serving import standbyanswers as standbys
 from allod.domain.serving.crossroads import ASLEEP, WAKING
 from allod.domain.serving.finding import CONCERNS
+from allod.domain.serving.schedule import bad_schedule
 
 if TYPE_CHECKING:
     from allod.domain.serving.outcome import Outcome
+
+
+BUDGET = frozenset({"Flapping", "WaitsForPerson"})
+"""Why traffic stays on the standby until a person brings it back: it came back too often, or the spec wants it so."""
 
 
 def conditions(outcome: Outcome) -> tuple[Condition, ...]:
@@ -22,6 +27,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         ready(outcome),
         progressing(outcome),
         degraded(outcome),
+        stalled(outcome),
         model_available(outcome),
         gpus_available(outcome),
         fits_memory(outcome),
@@ -86,7 +92,27 @@ def degraded(outcome: Outcome) -> Condition:
         return Condition("Degraded", "True", "PodsNotReady", left)
     if unknown:
         return Condition("Degraded", "True", "UnknownRevision", unknown)
+    wish = outcome.seen.model.spec.standby.drill if outcome.seen.model.spec.standby else None
+    if wish and (bad := bad_schedule(wish)):
+        return Condition("Degraded", "True", bad.reason, bad.message)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
+
+
+def stalled(outcome: Outcome) -> Condition:
+    """Does the operator do nothing more by itself until a person acts?
+
+    What waits for a cause to go is not stalled. Argo CD and Flux know this type by its name, as kstatus has it.
+    """
+    desired, waits, refused = outcome.desired, outcome.route.waits, outcome.refused
+    if waits and waits.reason in BUDGET:
+        return Condition("Stalled", "True", waits.reason, waits.message)
+    if refused and refused.reason == "UnknownFlag":
+        return Condition("Stalled", "True", refused.reason, f"no revision is made until the spec is corrected: {refused.message}")
+    if desired and desired.failed and desired.finding:
+        name = outcome.found.desired.hash
+        todo = f"edit the spec, or set the annotation {wishes.RETRY} to {name}"
+        return Condition("Stalled", "True", "RevisionFailed", f"revision {name} is not tried again by itself: {todo}")
+    return Condition("Stalled", "False", "AsExpected", "nothing waits for a person")
 
 
 def model_available(outcome: Outcome) -> Condition:

@@ -29,14 +29,16 @@ RETURNED = "Recovered"
 """The step of `status.history` by which traffic came back from the standby after a failure."""
 
 
-def crossroads(seen: Seen, found: Survey, step: Step, now: datetime) -> Crossroads:
-    """Read it. `step` says where the home is next, and whether the rollout needs the standby."""
+def crossroads(seen: Seen, found: Survey, step: Step, now: datetime, *, drill: bool = False) -> Crossroads:
+    """Read it. `step` says where the home is next, and whether the rollout needs the standby; `drill`, whether a drill does."""
     home, failover = found.facts.get(step.home or ""), seen.model.spec.health.failover
     return Crossroads(
         at="Standby" if found.on_standby else "Home",
         why=why(seen) if found.on_standby else None,
         handoff=step.handoff,
+        rolling=step.home != found.desired.hash,
         waking=waking(seen, home),
+        drill=drill,
         home_ready=_stays_ready(found, home, step),
         home_wanted=wanted(seen),
         home_proven=bool(home and home.proven),
@@ -87,7 +89,8 @@ def _ready_for(seen: Seen, home: RevisionFacts, now: datetime) -> timedelta | No
 def why(seen: Seen) -> Why:
     """Why the standby serves, as the Service says; one of an older operator says nothing, but the status does."""
     noted = ((standbys.service(seen) or {}).get("metadata", {}).get("annotations") or {}).get(STANDS_IN)
-    return "Handoff" if (noted or (seen.status.get("traffic") or {}).get("reason")) == "Handoff" else "Failover"
+    told = noted or (seen.status.get("traffic") or {}).get("reason")
+    return "Handoff" if told == "Handoff" else "Drill" if told == "Drill" else "Failover"
 
 
 def waking(seen: Seen, home: RevisionFacts | None) -> bool:

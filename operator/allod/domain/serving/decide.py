@@ -9,23 +9,27 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import story
+from allod.domain.serving import sideline, story
 from allod.domain.serving.adapteranswers import behind
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
+from allod.domain.serving.drill import drill
 from allod.domain.serving.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
+from allod.domain.serving.schedule import next_time
 from allod.domain.serving.standby import selected_revision
 from allod.domain.serving.status import status
 from allod.domain.serving.survey import Survey, survey
 from allod.domain.serving.wanted import wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
+    from allod.domain.serving.drill import Drill
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
@@ -42,11 +46,14 @@ def decide(seen: Seen, now: datetime) -> Decision:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
         step = next_step(_position(seen, found, refused))
-        route = next_route(crossroads(seen, found, step, now))
+    runs = drill(seen, found, step, now)
+    if not suspended:
+        route = next_route(crossroads(seen, found, step, now, drill=runs is not None and runs.wants_traffic(now)))
     away = _away(seen, found, route)
-    outcome = Outcome(seen, found, step, route, away, None if suspended else refused, now)
+    outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
+    turned = () if suspended else sideline.turns(seen, found, now)
     return Decision(
         revisions=_kept(seen, found, step),
         allocation=step.allocation,
@@ -54,11 +61,23 @@ def decide(seen: Seen, now: datetime) -> Decision:
         away=away,
         behind=behind(seen, found),
         fence=fence,
+        turned=turned,
         hands_off=suspended,
         status=status(outcome, steps),
-        events=(*story.events(outcome, steps), *told(seen, fence)),
-        requeue_after=_look_again(route, [*found.look_again(now), *due(seen, found, route, now)], now),
+        events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
+        requeue_after=_look_again(
+            route, [*found.look_again(now), *due(seen, found, route, now), *sideline.due(seen, found, now), *_drills(seen, runs, now)], now
+        ),
     )
+
+
+def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]:
+    """When the drill that runs turns, or the next one is due."""
+    wish = seen.model.spec.standby.drill if seen.model.spec.standby else None
+    if runs:
+        yield from runs.look_again(now)
+    elif wish and not seen.model.spec.suspend and (due_at := next_time(wish, now)):
+        yield due_at
 
 
 def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:

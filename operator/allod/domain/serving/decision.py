@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from allod.domain.plan import Event
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.route import Why
+    from allod.domain.serving.sideline import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Decision:
     """Pods that do not know yet which adapters they are to have, and whose kubelet was not told to look."""
     fence: tuple[Manifest, ...] = ()
     """Pods that hang and that traffic has left: ended at once."""
+    turned: tuple[Turn, ...] = ()
+    """Pods that are taken out of every Service, or put back."""
     hands_off: bool = False
     """`spec.suspend`, or the object is being deleted: report, and touch nothing."""
     status: Manifest | None = None

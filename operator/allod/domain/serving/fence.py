@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from allod.domain.serving.survey import Survey
 
 HANGS = frozenset({"Faulty", "Silent"})
-"""A dead process is started again by its kubelet, and an unreachable one hears nothing."""
+"""A dead process is started again by its kubelet, and one on an unreachable node hears nothing."""
+KUBELET = timedelta(seconds=20)
+"""An unreachable pod that its kubelet calls not ready so soon is on a node that is well: the server hangs and takes no more connections. Of
+a node that is away Kubernetes itself says so after 40 s."""
 
 
+ROUNDING = timedelta(seconds=1)
+"""Kubernetes writes times in whole seconds."""
 SETTLED = timedelta(seconds=1)
 """Of a silence before its pod is ended. Silences of one cause come within half a second, the time between two heartbeats: only then is it
 known whether most pods are silent, which would mean that it is we who hear nothing."""
@@ -45,7 +50,15 @@ def _hanging(seen: Seen, found: Survey, route: Route) -> Iterator[tuple[Manifest
     for name, facts in found.facts.items():
         away = found.on_standby and route.to == "Standby" if name == found.home else facts.failed or name != found.desired.hash
         if away:
-            yield from ((pod, beat) for pod in facts.pods if (beat := lost(seen, pod)) and beat.state in HANGS)
+            yield from (
+                (pod, beat) for pod in facts.pods if (beat := lost(seen, pod)) and (beat.state in HANGS or _takes_no_more(pod, beat))
+            )
+
+
+def _takes_no_more(pod: Manifest, beat: Beat) -> bool:
+    ready = pods.condition(pod, "Ready")
+    since = ready.get("lastTransitionTime") if beat.state == "Unreachable" and ready.get("status") == "False" else None
+    return since is not None and timedelta() <= datetime.fromisoformat(since) - beat.since + ROUNDING <= KUBELET
 
 
 def told(seen: Seen, ended: Iterable[Manifest]) -> tuple[Event, ...]:

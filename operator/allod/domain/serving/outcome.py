@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from allod.domain.serving import drill as drills
 from allod.domain.serving import standby as standbys
 from allod.domain.serving import wanted
 from allod.domain.serving.crossroads import silent_for, waking
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from allod.domain.serving.decision import Away
+    from allod.domain.serving.drill import Drill, Result
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.rollout import Step
@@ -31,6 +33,8 @@ class Outcome:
     route: Route
     away: Away | None
     """The standby's pods that answer, or are to."""
+    drill: Drill | None
+    """Of the standby, when one runs or begins."""
     refused: Finding | None
     """Why no revision is made of the spec."""
     now: datetime
@@ -56,7 +60,7 @@ class Outcome:
         standby, active = self.found.standby, self.active
         if standby is None:
             return False
-        if self.away:
+        if self.away or self.drill:
             return True
         if standby.hopeless or self.seen.model.spec.suspend:
             return False
@@ -73,6 +77,13 @@ class Outcome:
     def silent_for(self) -> timedelta | None:
         """How long no pod at home has served. None: nobody can tell."""
         return silent_for(self.seen, self.active, self.now) if self.active else None
+
+    @property
+    def drill_ended(self) -> tuple[Result, str] | None:
+        """How a drill ends in this very look, and a sentence."""
+        if self.drill is None or self.drill.begins or self.seen.model.spec.suspend:
+            return None
+        return drills.ended(self.seen, self.found, self.drill, self.route, self.now)
 
     @property
     def failed(self) -> bool:

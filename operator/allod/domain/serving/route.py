@@ -4,6 +4,9 @@
       |                                                                  |  ^
       | the rollout needs the home's GPUs, or the home wakes             |  | it loses its pods, and the home has some: home at once
       +------------------------------------------------> standby (Handoff) ---- home ready ----> home
+      |                                                             |
+      | it is tried, while the home is well                         |
+      +------------------------------------------------> standby (Drill) ---- time is over ----> home
 
 Nothing here is a clock: how long something has been so is read from the pods, whose conditions carry their times.
 
@@ -34,7 +37,7 @@ AGAIN = timedelta(minutes=1)
 BY_HAND = "annotation allod.dev/return-traffic with the active revision brings it back"
 
 Target = Literal["Home", "Standby"]
-Why = Literal["Failover", "Handoff"]
+Why = Literal["Failover", "Handoff", "Drill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,13 @@ class Crossroads:
     why: Why | None
     """Why the standby serves, when it does. What a lost status no longer tells counts as a failover."""
     handoff: bool
-    """The rollout needs traffic to be on the standby."""
+    """Traffic has to be on the standby for the rollout's sake, or stay there until the home is whole."""
+    rolling: bool
+    """Another revision than the home is wanted."""
     waking: bool
     """The home had no replicas and gets them back: nothing is lost, and the standby answers until it is up."""
+    drill: bool
+    """The standby is to be tried now."""
     home_ready: int
     """Pods at home that serve, and go on doing so after this step."""
     home_wanted: int
@@ -88,6 +95,8 @@ def next_route(at: Crossroads) -> Route:
 def _from_home(at: Crossroads) -> Route:
     if (at.handoff or (at.waking and at.home_wanted)) and at.standby_ready:
         return Route("Standby", "Handoff")
+    if at.drill and at.standby_ready and at.home_ready:
+        return Route("Standby", "Drill")
     lost = at.home_proven and at.home_wanted and not at.home_ready and not at.waking
     if not lost or not at.standby_ready:
         return Route("Home")
@@ -102,6 +111,8 @@ def _from_home(at: Crossroads) -> Route:
 
 def _from_standby(at: Crossroads) -> Route:
     stays = Route("Standby", at.why)
+    if at.why == "Drill":
+        return _from_drill(at)
     if at.home_wanted and not at.home_ready:
         return stays
     # A model that was put to sleep needs nobody to stand in for it.
@@ -112,6 +123,15 @@ def _from_standby(at: Crossroads) -> Route:
     if at.why == "Handoff":
         return stays if at.handoff else Route("Home")
     return _recovered(at)
+
+
+def _from_drill(at: Crossroads) -> Route:
+    if at.handoff and at.rolling:
+        return Route("Standby", "Handoff")
+    if at.home_wanted and not at.home_ready:
+        return Route("Standby", "Failover")  # what a drill began is in earnest now
+    over = not at.drill or not at.home_wanted or not at.standby_ready or at.asked_back
+    return Route("Home") if over else Route("Standby", "Drill")
 
 
 def _recovered(at: Crossroads) -> Route:

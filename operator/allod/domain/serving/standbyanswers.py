@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
+from allod.domain.serving import drill
 
 if TYPE_CHECKING:
     from allod.domain.serving.outcome import Outcome
+
+
+REASONS = {"Failover": "FailedOver", "Handoff": "HandedOff", "Drill": "Drill"}
 
 
 def conditions(outcome: Outcome) -> tuple[Condition, ...]:
@@ -23,6 +27,8 @@ def standby_ready(outcome: Outcome) -> Condition:
         return Condition("StandbyReady", "False", "StandbyRemoved", "spec.standby is gone and traffic is still there")
     if found.problem:
         return Condition("StandbyReady", "False", found.problem.reason, found.problem.message)
+    if tried := drill.verdict(outcome.seen):
+        return Condition("StandbyReady", "False", tried.reason, tried.message)
     return Condition("StandbyReady", "True", "Serving", f"{count(found.ready_pods, 'pod')} of {found.name} could answer")
 
 
@@ -31,5 +37,5 @@ def failed_over(outcome: Outcome) -> Condition:
     if not outcome.away:
         return Condition("FailedOver", "False", "AtHome", "traffic goes to the model itself")
     waits = f": {outcome.route.waits.message}" if outcome.route.waits else ""
-    reason = outcome.route.waits.reason if outcome.route.waits else "HandedOff" if outcome.route.why == "Handoff" else "FailedOver"
+    reason = outcome.route.waits.reason if outcome.route.waits else REASONS[outcome.route.why or "Failover"]
     return Condition("FailedOver", "True", reason, f"traffic goes to {outcome.away.model}{waits}")

@@ -9,9 +9,12 @@ from allod.domain.conditions import timestamp
 from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.quantity import memory_field
 from allod.domain.serving import adapteranswers, answers, wishes
+from allod.domain.serving import drill as drills
 from allod.domain.serving import pod as pods
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from allod.domain.manifest import Manifest
     from allod.domain.serving.outcome import Outcome
     from allod.domain.serving.revisionfacts import RevisionFacts
@@ -69,11 +72,23 @@ def _standby(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.needs_standby:
         told["needed"] = True
     last = before.get("lastActivation")
-    if outcome.away and not outcome.found.on_standby:
+    if outcome.away and not outcome.found.on_standby and outcome.route.why != "Drill":
         last = {"time": timestamp(outcome.now)}
         if outcome.silent_for is not None:
             last["detectedSeconds"] = f"{outcome.silent_for.total_seconds():.1f}"
-    return told | ({"lastActivation": last} if last else {})
+    return told | ({"lastActivation": last} if last else {}) | _drill(outcome, before)
+
+
+def _drill(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
+    runs, told = outcome.drill, before.get("lastDrill")
+    if outcome.drill_ended and runs:
+        result, message = outcome.drill_ended
+        took = drills.document(runs, None).get("activationSeconds")
+        told = {"time": timestamp(outcome.now), "standby": runs.standby, "result": result, "message": message}
+        told |= {"activationSeconds": took} if took else {}
+        runs = None
+    moves = outcome.now if outcome.away and outcome.route.why == "Drill" and not outcome.found.on_standby else None
+    return ({"drill": drills.document(runs, moves)} if runs else {}) | ({"lastDrill": told} if told else {})
 
 
 def _followed(outcome: Outcome) -> dict[str, Any]:
@@ -81,7 +96,10 @@ def _followed(outcome: Outcome) -> dict[str, Any]:
     followed = wishes.followed(outcome.seen, rolled_back, outcome.found.facts)
     # A wish to return waits until it can be followed; one that was taken away is forgotten, so that it can be made again.
     waits = outcome.away and followed["returned"] is not None and outcome.seen.status.get("returned") != followed["returned"]
-    return followed | ({"returned": outcome.seen.status.get("returned")} if waits else {})
+    asked = outcome.seen.model.metadata.annotations.get(drills.ANNOTATION)
+    begins = outcome.drill is not None and outcome.drill.begins
+    drilled = asked if asked is None or begins else outcome.seen.status.get("drilled")
+    return followed | {"drilled": drilled} | ({"returned": outcome.seen.status.get("returned")} if waits else {})
 
 
 def _revisions(outcome: Outcome) -> list[dict[str, Any]]:

@@ -27,14 +27,14 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NOTE = 1024
 """Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver"})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed"})
 
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _retried(outcome), _failed(outcome), _moved(outcome), _good(outcome))
+    told = (_created(outcome), _retried(outcome), _failed(outcome), _moved(outcome), _drilled(outcome), _good(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -93,11 +93,12 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
     if not before.get("name") or after is None:
         return None
     if outcome.away:
-        return None if before.get("target") == "Standby" else _left(outcome, before)
+        in_earnest = before.get("reason") == "Drill" and outcome.route.why != "Drill"
+        return _left(outcome, before) if before.get("target") != "Standby" or in_earnest else None
     ready = f"{outcome.active.ready if outcome.active else 0} of {outcome.wanted} pods ready"
     if before.get("target") == "Standby":
-        action = "HandedBack" if before.get("reason") == "Handoff" else RETURNED
-        return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)}
+        action = {"Handoff": "HandedBack", "Drill": None}.get(before.get("reason", ""), RETURNED)  # `_drilled` tells of drills
+        return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)} if action else None
     if before["name"] == after:
         return None
     left = outcome.found.facts.get(before["name"])
@@ -108,6 +109,8 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
     standby = outcome.away.model if outcome.away else ""
+    if outcome.route.why == "Drill" and outcome.drill:
+        return {"action": "DrillStarted", "from": before["name"], "to": standby, "cause": outcome.drill.cause}
     if outcome.route.why == "Handoff":
         cause = "the model starts again from no replicas" if outcome.waking else "the rollout needs the GPUs of the old pods"
         return {"action": "HandedOff", "from": before["name"], "to": standby, "cause": cause}
@@ -124,6 +127,15 @@ def _held(outcome: Outcome, ready: str) -> str:
     return f"{ready}, held {hold}" if held and not wishes.returns(outcome.seen, outcome.step.home) else ready
 
 
+def _drilled(outcome: Outcome) -> dict[str, Any] | None:
+    """A drill ends, and traffic with it is at home again, or where something else needs it."""
+    if outcome.drill is None or outcome.drill_ended is None:
+        return None
+    result, message = outcome.drill_ended
+    took = f", {outcome.drill.activation.total_seconds():.1f} s after it was asked for" if outcome.drill.activation is not None else ""
+    return {"action": f"Drill{result}", "from": outcome.drill.standby, "to": outcome.step.home, "cause": message + took}
+
+
 def _good(outcome: Outcome) -> dict[str, Any] | None:
     """A revision held for its bake time. Of the first one nobody needs to be told: there is nothing that it replaced."""
     desired = outcome.desired
@@ -138,12 +150,12 @@ def _good(outcome: Outcome) -> dict[str, Any] | None:
 
 def _note(step: dict[str, Any]) -> str:
     match step["action"]:
-        case "TrafficMoved" | "RolledBack" | "FailedOver" | "HandedOff" | "HandedBack" | "Recovered":
-            note = f"{step['from']} -> {step['to']}: {step['cause']}"
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"
-        case _:
+        case "RevisionCreated" | "RevisionRestored" | "RevisionRetried" | "RevisionGood":
             note = f"revision {step['to']}: {step['cause']}"
+        case _:
+            note = f"{step['from']} -> {step['to']}: {step['cause']}"
     return note[:LONGEST_NOTE]
 
 

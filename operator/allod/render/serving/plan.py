@@ -36,8 +36,8 @@ def plan(seen: Seen, decision: Decision) -> Plan:
     return Plan(
         objects=objects,
         delete=_obsolete(seen, objects),
-        nudge=tuple(_nudges(seen, decision)),
         fence=decision.fence,
+        marks=(*(turn.patch for turn in decision.turned), *_nudges(seen, decision)),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
