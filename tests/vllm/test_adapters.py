@@ -127,7 +127,7 @@ def test_no_route_that_loads_is_open_to_clients(pod: Pod) -> None:
     assert pod.ask("two", 1) != "404"
 
 
-def test_loads_are_the_watchdogs_own_requests_and_count_for_no_client(pod: Pod) -> None:
+def test_what_the_keeper_asks_counts_for_no_client(pod: Pod) -> None:
     def requests() -> float:
         numbers = reading(pod.server.ask("/metrics").body, ()).counts.numbers
         return numbers["answered"] - numbers["own_answered"]
@@ -135,4 +135,6 @@ def test_loads_are_the_watchdogs_own_requests_and_count_for_no_client(pod: Pod) 
     before = requests()
     pod.wants(two="two", three="three")
     pod.until(two="two", three="three")
+    pod.wants(two="two")
+    pod.until(two="two")
     assert requests() == before
