@@ -24,7 +24,7 @@ ENGINE_CASES = (
         vllm(engine__gpuMemoryUtilization="1"),
         vllm(engine__gpuMemoryUtilization="85%"),
         "spec.engine.gpuMemoryUtilization",
-        'a ratio is a string between "0" and "1": "0.85"',
+        'it is 85%, and a ratio is a string between "0" and "1": "0.85"',
     ),
     Case(
         "args-names",

@@ -24,7 +24,7 @@ ROLLOUT_CASES = (
         vllm(rollout__maxSurge=1),
         vllm(rollout__maxSurge=1, rollout__strategy="Recreate"),
         "spec.rollout",
-        "rollout.maxSurge is for the strategy Surge: the others end the old pods before they start new ones",
+        "rollout.maxSurge is for the strategy Surge: Canary starts all new pods at once, the others end the old ones before",
     ),
     Case(
         "bake",
@@ -55,6 +55,13 @@ ROLLOUT_CASES = (
         "health.failover.holdFor 25h is not between 0s and 24h",
     ),
     Case(
+        "page-after",
+        vllm(health__page__after="0s"),
+        vllm(health__page__after="25h"),
+        "spec.health.page.after",
+        "health.page.after 25h is not between 0s and 24h",
+    ),
+    Case(
         "max-activation",
         vllm(standby=SMALL | {"maxActivation": "2h"}),
         vllm(standby=SMALL | {"maxActivation": "500ms"}),
@@ -73,14 +80,15 @@ ROLLOUT_CASES = (
         vllm(standby=SMALL | {"drill": {"schedule": "0 3 * * 0"}}),
         vllm(standby=SMALL | {"drill": {"schedule": "0 25 * * 0"}}),
         "spec.standby.drill.schedule",
-        "a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is at three o'clock on each Sunday",
+        "it is 0 25 * * 0, and a schedule is the five fields of cron, minute hour day month weekday:"
+        " 0 3 * * 0 is three in the morning of each Sunday",
     ),
     Case(
         "timezone-shape",
         vllm(standby=SMALL | {"drill": {"schedule": "0 3 * * 0", "timeZone": "America/Argentina/Buenos_Aires"}}),
         vllm(standby=SMALL | {"drill": {"schedule": "0 3 * * 0", "timeZone": "../etc"}}),
         "spec.standby.drill.timeZone",
-        "a time zone is a name of the time zone database, such as Europe/Berlin or UTC",
+        "it is ../etc, and a time zone is a name of the time zone database, such as Europe/Berlin or UTC",
     ),
     Case(
         "fail-after",

@@ -40,10 +40,14 @@ SHAPE_CASES = (
         "type",
         vllm(engine__gpuMemoryUtilization=0.85),
         "spec.engine.gpuMemoryUtilization",
-        "spec.engine.gpuMemoryUtilization is the number 0.85 and has to be a string",
+        'spec.engine.gpuMemoryUtilization is the number 0.85 and has to be a string: a ratio is a string between "0" and "1": "0.85"',
     ),
     ShapeCase(
-        "type", vllm(resources__memory=128), "spec.resources.memory", "spec.resources.memory is the number 128 and has to be a string"
+        "type",
+        vllm(resources__memory=128),
+        "spec.resources.memory",
+        "spec.resources.memory is the number 128 and has to be a string: an amount of memory is a number with its unit, Ki, Mi, Gi, Ti or"
+        " k, M, G, T: 80Gi, 512Mi",
     ),
     ShapeCase("type", vllm(suspend="yes"), "spec.suspend", "spec.suspend is a string and has to be true or false"),
     ShapeCase("type", vllm(replicas=True), "spec.replicas", "spec.replicas is true or false and has to be a whole number"),
@@ -51,7 +55,8 @@ SHAPE_CASES = (
         "type",
         vllm(resources__cpu=0.5),
         "spec.resources.cpu",
-        "spec.resources.cpu is the number 0.5 and has to be a string or a whole number",
+        "spec.resources.cpu is the number 0.5 and has to be a string or a whole number: an amount of CPU is a number of cores or"
+        " thousandths of one: 16, 0.5, 500m",
     ),
     ShapeCase("type", vllm(engine__extraArgs="--x"), "spec.engine.extraArgs", "spec.engine.extraArgs is a string and has to be a list"),
     ShapeCase(
@@ -61,7 +66,8 @@ SHAPE_CASES = (
         "type",
         vllm(health__slos=[{"name": "errors", "metric": "ErrorRatio", "threshold": 0.01, "window": "2m"}]),
         "spec.health.slos[0].threshold",
-        "spec.health.slos[0].threshold is the number 0.01 and has to be a string",
+        "spec.health.slos[0].threshold is the number 0.01 and has to be a string: a decimal number is written as a string, with a point"
+        ' and without a unit: "2.5"',
     ),
     ShapeCase(
         "duplicate",
@@ -100,6 +106,24 @@ SHAPE_CASES = (
         "unknown-field",
         vllm(engine__maxModelLength=4096),
         "spec.engine.maxModelLength",
-        "spec.engine.maxModelLength is not a field of this version, did you mean maxModelLen?",
+        "there is no field spec.engine.maxModelLength: did you mean maxModelLen?",
+    ),
+    ShapeCase(
+        "unknown-field",
+        vllm(health__startuptimeout="1m"),
+        "spec.health.startuptimeout",
+        "there is no field spec.health.startuptimeout: did you mean startupTimeout?",
+    ),
+    ShapeCase(
+        "unknown-field",
+        vllm(servedName="chat"),
+        "spec.servedName",
+        "there is no field spec.servedName: did you mean spec.model.servedName?",
+    ),
+    ShapeCase(
+        "unknown-field",
+        vllm(parallelism={"tensor": 1, "xyz": 2}),
+        "spec.parallelism.xyz",
+        "there is no field spec.parallelism.xyz: spec.parallelism has tensor, pipeline",
     ),
 )

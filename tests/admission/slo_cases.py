@@ -62,7 +62,7 @@ SLO_CASES = (
         held(TTFT, threshold="123456.123456"),
         held(TTFT, threshold="2.5s"),
         "spec.health.slos[0].threshold",
-        'a decimal number is written as a string, with a point and without a unit: "2.5"',
+        'it is 2.5s, and a decimal number is written as a string, with a point and without a unit: "2.5"',
     ),
     Case(
         "llamacpp-slos",

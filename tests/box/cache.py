@@ -4,6 +4,7 @@
     apt/SUITE/             private apt lists
     bin/HASH/              what was built from the Go sources with that hash
     debs/  root/           Debian packages of another suite, and where they are unpacked
+    prometheus/            Prometheus and promtool, unpacked
     images/*.tar           container images
     box/                   the state of the one box that `python3 tests/box up` runs
 """

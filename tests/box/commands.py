@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from box import bench, cache, containers, gobuild, machine, registry, status
+from box import bench, cache, containers, gobuild, machine, prometheus, registry, status
 from box.box import Box, prepare
 from box.errors import BoxError
 from box.progress import Progress
@@ -80,7 +80,11 @@ def _add_life(add: Add) -> None:
     add("logs", logs, "list the logs, or print one").add_argument("name", nargs="?", metavar="PLACE/PROGRAM")
     add("bench", figures, "measure: seconds to two nodes, control plane alone, memory")
     fetched = add("prepare", ready, "fetch and build everything that the cluster needs")
-    fetched.add_argument("--only", choices=["kube"], help="kube: what the control plane alone needs, without root")
+    fetched.add_argument(
+        "--only",
+        choices=["kube", "prometheus"],
+        help="kube: what the control plane alone needs; prometheus: what checks alerts; both without root",
+    )
 
 
 def _add_use(add: Add) -> None:
@@ -202,6 +206,8 @@ def logs(box: Box, asked: argparse.Namespace) -> None:
 def ready(box: Box, asked: argparse.Namespace) -> None:
     if asked.only == "kube":
         gobuild.built(box.progress)
+    elif asked.only == "prometheus":
+        prometheus.unpacked(box.progress)
     else:
         prepare(box.progress)
     print(f"Everything is in {cache.folder()}.")

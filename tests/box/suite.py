@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from box import cache, machine
 from box.errors import Failed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -27,6 +29,26 @@ def apt(suite: str, *args: str, cwd: Path | None = None) -> str:
             f"Check that this machine reaches {machine.debian_mirror()}, then try again.",
         )
     return ran.stdout
+
+
+def unpack(packages: Sequence[str], root: Path, check: Callable[[Path], None]) -> None:
+    """Unpacks packages of sid into a new folder, which appears when `check` has found nothing wrong with it. Needs no root.
+
+    The packages are kept: sid moves on, and a cleared folder should give the same programs again.
+    """
+    debs = cache.folder() / "debs"
+    debs.mkdir(exist_ok=True)
+    absent = [package for package in packages if not list(debs.glob(f"{package}_*.deb"))]
+    if absent:
+        apt("sid", "update")
+        apt("sid", "download", *absent, cwd=debs)
+    unfinished = root.with_name(f"{root.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for package in packages:
+        newest = max(debs.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
+        subprocess.run(["dpkg", "-x", newest, unfinished], check=True)
+    check(unfinished)
+    unfinished.rename(root)
 
 
 def _command(suite: str) -> list[str]:

@@ -55,7 +55,7 @@ def unpacked(progress: Progress) -> Path:
     if not root.exists():
         cache.room_for(1, "unpacking containerd")
         with progress.step(f"fetching {', '.join(SID)} from Debian sid"):
-            _unpack(root)
+            suite.unpack(SID, root, lambda unpacked: _check_containerd(unpacked / "usr/bin/containerd"))
     return root
 
 
@@ -66,23 +66,6 @@ def _install(packages: list[str]) -> None:
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise Failed(f"{' '.join(command)} failed: {ran.stderr.strip()[-500:]}", "Run it by hand, correct what it says, and try again.")
-
-
-def _unpack(root: Path) -> None:
-    """The packages are kept: sid moves on, and a cleared `root` should give the same programs again."""
-    debs = cache.folder() / "debs"
-    debs.mkdir(exist_ok=True)
-    absent = [package for package in SID if not list(debs.glob(f"{package}_*.deb"))]
-    if absent:
-        suite.apt("sid", "update")
-        suite.apt("sid", "download", *absent, cwd=debs)
-    unfinished = root.with_name("root.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    for package in SID:
-        newest = max(debs.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
-        subprocess.run(["dpkg", "-x", newest, unfinished], check=True)
-    _check_containerd(unfinished / "usr/bin/containerd")
-    unfinished.rename(root)
 
 
 def _check_containerd(program: Path) -> None:

@@ -25,9 +25,12 @@ class Asker:
     name: str = "asker"
 
     @classmethod
-    def start(cls, space: Space, model: str, standby: str = "small", node: str | None = None) -> Asker:
-        """GET /v1/models, which every engine of ours has, lists all names of who answers: only the standby has its own."""
-        ask = f"wget -q -T {PATIENCE} -O - http://{model}:8000/v1/models 2>/dev/null"
+    def start(cls, space: Space, model: str, standby: str = "small", node: str | None = None, at: str = "") -> Asker:
+        """GET /v1/models, which every engine of ours has, lists all names of who answers: only the standby has its own.
+
+        `at`: the base URL, where it is not the model's own Service.
+        """
+        ask = f"wget -q -T {PATIENCE} -O - {at or f'http://{model}:8000'}/v1/models 2>/dev/null"
         who = f"""{ask} | awk '/"{standby}"/ {{print "{standby}"; next}} /"data"/ {{print "{model}"}}'"""
         moment = "$(cut -d' ' -f1 /proc/uptime)"
         loop = f'touch /tmp/told; while true; do at={moment}; name=$({who}); echo "$at ${{name:-lost}}" >> /tmp/told; sleep 0.2; done'

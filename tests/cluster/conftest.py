@@ -9,6 +9,7 @@ import pytest
 from box import Box, busybox
 from cluster.release import Release
 from cluster.space import Space
+from support.crds import install_prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,5 +40,6 @@ def space(request: pytest.FixtureRequest, box: Box, _busybox: None) -> Iterator[
 
 @pytest.fixture(scope="session")
 def release(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """The operator from its chart, as it is in this checkout."""
+    """The operator from its chart, as it is in this checkout, in a cluster that knows the kinds of the Prometheus Operator."""
+    install_prometheus(box.plane)
     return Release.install(box, tmp_path_factory.mktemp("helm"))

@@ -32,7 +32,12 @@ NEVER_CALLED: dict[Right, str] = {
 }
 REVISIONS = 8
 """More than the operator remembers."""
-PROMETHEUS_KINDS = {"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
+FOREIGN_KINDS = (
+    ("monitoring.coreos.com", "PodMonitor", "podmonitors"),
+    ("monitoring.coreos.com", "PrometheusRule", "prometheusrules"),
+    ("gateway.networking.k8s.io", "HTTPRoute", "httproutes"),
+)
+"""Optional ones that the operator makes objects of."""
 MODEL: dict[str, Any] = {
     "apiVersion": "allod.dev/v1alpha1",
     "kind": "ModelDeployment",
@@ -43,7 +48,7 @@ MODEL: dict[str, Any] = {
         "resources": {"memory": "1Gi"},
         "replicas": 2,
         "scheduling": {"tolerations": [FAKE]},
-        "rollout": {"bake": "0s"},
+        "rollout": {"bake": "0s", "canary": {"parentRef": {"name": "edge"}}},
     },
 }
 LIGHT: dict[str, Any] = {
@@ -54,8 +59,8 @@ LIGHT: dict[str, Any] = {
 }
 
 
-def crd_of_prometheus(kind: str, plural: str) -> dict[str, Any]:
-    """Enough of the Prometheus Operator's API for its objects to be stored."""
+def foreign_crd(group: str, kind: str, plural: str) -> dict[str, Any]:
+    """Enough of somebody else's API for its objects to be stored."""
     version = {
         "name": "v1",
         "served": True,
@@ -65,9 +70,10 @@ def crd_of_prometheus(kind: str, plural: str) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        # The names under *.k8s.io are protected: such a CRD has to say who approved it.
+        "metadata": {"name": f"{plural}.{group}", "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
         "spec": {
-            "group": "monitoring.coreos.com",
+            "group": group,
             "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
             "scope": "Namespaced",
             "versions": [version],
@@ -126,7 +132,7 @@ def serves(plane: ControlPlane, replicas: int) -> bool:
 
 
 def a_models_life(plane: ControlPlane) -> None:
-    """Everything that the operator does in its days: make, switch monitoring off, change until old revisions are forgotten, delete."""
+    """Everything that the operator does: make, go without monitoring and Gateway, change until old revisions are forgotten, delete."""
 
     def apply(**changes: Any) -> None:
         plane.kubectl("apply", "--filename=-", stdin=json.dumps({**MODEL, "spec": {**MODEL["spec"], **changes}}))
@@ -137,8 +143,10 @@ def a_models_life(plane: ControlPlane) -> None:
         return [each["kind"] for each in get(plane, kinds, "--namespace", "ai", "--selector", "allod.dev/model=chat")["items"]]
 
     apply()
-    apply(monitoring={"podMonitor": False, "prometheusRule": False})
-    waiting.until("monitoring is off", lambda: children("podmonitors,prometheusrules") == [], seconds=30, todo="Look at operator.log.")
+    waiting.until("it has a route", lambda: children("httproutes") == ["HTTPRoute"], seconds=60, todo="Look at operator.log.")
+    apply(monitoring={"podMonitor": False, "prometheusRule": False}, rollout={"bake": "0s"})
+    foreign = "podmonitors,prometheusrules,httproutes"
+    waiting.until("monitoring is off", lambda: children(foreign) == [], seconds=30, todo="Look at operator.log.")
     for length in range(1024, 1024 + REVISIONS):
         apply(engine={"type": "vLLM", "maxModelLen": length})
     assert len(children("controllerrevisions")) < REVISIONS, "history is not cut, so this story says nothing about the right to do so"
@@ -203,9 +211,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[
     """The audit log of the operator's life under the chart's rights, and those rights."""
     with chart_plane(tmp_path_factory.mktemp("plane")) as plane:
         log = audited(plane)
-        for kind, plural in PROMETHEUS_KINDS.items():
-            plane.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(crd_of_prometheus(kind, plural)))
-            plane.kubectl("wait", "--for=condition=Established", f"crd/{plural}.monitoring.coreos.com")
+        for group, kind, plural in FOREIGN_KINDS:
+            plane.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(foreign_crd(group, kind, plural)))
+            plane.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}")
         helm = Helm(tmp_path_factory.mktemp("helm"), plane.kubeconfig)
         helm.install(MINIMAL)
         with operator(plane, get(plane, "deployment", "allod", "--namespace", "allod-system"), tmp_path_factory.mktemp("operator")):

@@ -236,6 +236,25 @@ def test_of_two_models_with_one_served_name_the_younger_is_refused_until_the_old
     models.wait_settled("first")
 
 
+def test_of_three_models_of_one_second_and_one_name_one_runs_and_the_others_never_get_a_pod(site: Site, models: Models) -> None:
+    names = {"third", "second", "first"}
+    for name in names:
+        models.create(name, model={**SPEC["model"], "servedName": "shared"})
+
+    def refused_ones() -> set[str]:
+        return {name for name in names if models.condition("Degraded", name).get("reason") == "NameTaken"}
+
+    models.until("two are refused", lambda: len(refused_ones()) == 2)
+    (runs,) = names - refused_ones()
+    models.wait_settled(runs)
+    says = f"{runs} already serves shared: "
+    models.until("they say why", lambda: all(says in models.condition("Ready", name)["message"] for name in names - {runs}))
+    made = {url.partition("?")[0].rpartition("/")[2] for url in writes(site, models.namespace) if "/statefulsets/" in url}
+    assert made == {f"{runs}-{models.revision(runs)}"}
+    models.delete(MODELDEPLOYMENTS, runs)
+    models.until("the next one runs", lambda: len({name.rpartition("-")[0] for name in models.names("StatefulSet")} - {runs}) == 1)
+
+
 def test_a_service_of_somebody_else_is_not_taken_over(models: Models) -> None:
     theirs = {
         "apiVersion": "v1",

@@ -39,12 +39,21 @@ LADDER = (
             (str(BIN / "python"), "docs/reference/generate.py", "--check"),
         ),
     ),
-    Rung("unit", "pure code, manifests, queue, lease", ((*BOX, "prepare", "--only", "kube"), (*PYTEST, "tests/unit"))),
+    Rung(
+        "unit",
+        "pure code, manifests, queue, lease, alert rules",
+        ((*BOX, "prepare", "--only", "kube"), (*BOX, "prepare", "--only", "prometheus"), (*PYTEST, "tests/unit")),
+    ),
     Rung("control-plane", "a real kube-apiserver on loopback", ((*BOX, "prepare", "--only", "kube"), (*PYTEST, "tests/control_plane"))),
     Rung(
         "cluster",
         "two real nodes",
-        ((*BOX, "prepare"), (*IMAGE, "build", "operator", "llama.cpp", "model-gguf"), (*PYTEST, "tests/cluster")),
+        (
+            (*BOX, "prepare"),
+            (*BOX, "prepare", "--only", "prometheus"),
+            (*IMAGE, "build", "operator", "llama.cpp", "model-gguf"),
+            (*PYTEST, "tests/cluster"),
+        ),
     ),
     Rung("vllm", "real vLLM, alone and in pods", ((*IMAGE, "build", "all"), (*PYTEST, "tests/vllm"))),
 )

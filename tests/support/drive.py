@@ -9,7 +9,7 @@ from allod.adapters.resources import OPTIONAL
 from allod.domain.serving.seen import Defaults
 from allod.reconcile.modeldeployment import ModelDeployments
 from allod.reconcile.observe import Senses
-from allod.runtime.routing import companions, concerned, model_ref
+from allod.runtime.routing import concerned, model_ref, told
 from allod.runtime.store import Store
 from support.cluster import FakeCluster
 from support.nodes import Nodes
@@ -17,11 +17,14 @@ from support.nodes import Nodes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from allod.api.canary import Comparison
     from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.beat import Beat
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.seen import EngineFigures
     from allod.domain.serving.windows import Window
+    from allod.reconcile.world import Pair
 
 NAMESPACE = "ai"
 DEFAULTS = Defaults(vllm_image="vllm:1", vllm_cpu_image="vllm-cpu:1", llamacpp_image="llama:1", inspect_image="allod:1")
@@ -57,10 +60,19 @@ class Windows:
         self.found: dict[str, dict[str, Window]] = {}
         self.asked: list[tuple[int, tuple[str, ...]]] = []
         """How many pods, and the names of the objectives."""
+        self.rules: tuple[Comparison, ...] = ()
+        self.pairs: list[Pair] = []
 
-    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+    def of(
+        self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...], rules: tuple[Comparison, ...] = ()
+    ) -> Mapping[str, Mapping[str, Window]]:
+        self.rules = rules
         self.asked.append((len(pods), tuple(slo.name for slo in slos)))
         return self.found if pods and slos else {}
+
+    def duel(self, pair: Pair) -> Duel | None:
+        self.pairs.append(pair)
+        return None
 
 
 class Drive:
@@ -136,7 +148,7 @@ class Drive:
         return frozenset(f"{each.api_version}/{each.kind}" for each in OPTIONAL if (each.api_version, each.kind) in self.cluster.kinds)
 
     def _wrote(self, new: Manifest) -> None:
-        self._due |= set(companions(self._store, new))
+        self._due |= told(self._store, new)
 
     def _changed(self, old: Manifest | None, new: Manifest | None) -> None:
         self._due |= concerned(self._store, old, new)

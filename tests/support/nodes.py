@@ -21,7 +21,9 @@ class Nodes:
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self.fates: dict[str, Fate] = {}
-        """By StatefulSet; the others' pods get Ready."""
+        """By StatefulSet."""
+        self.everywhere: Fate = "Ready"
+        """Of the pods of all others."""
 
     def step(self) -> bool:
         """Everything that controllers and kubelets would do now. Returns whether anything changed."""
@@ -43,7 +45,7 @@ class Nodes:
             self._cluster.add(_pod(statefulset, pod_name))
         for pod_name in pods.keys() - wanted.keys():
             self._cluster.mark_deleted(Ref("v1", "Pod", namespace, pod_name))
-        fate = self.fates.get(name, "Ready")
+        fate = self.fates.get(name, self.everywhere)
         for pod_name, number in wanted.items():
             self._cluster.set_status(Ref("v1", "Pod", namespace, pod_name), _status(fate, number))
         ready = replicas if fate == "Ready" else 0

@@ -15,6 +15,8 @@ import pytest
 
 from allod.adapters.engine import reading
 from allod.domain.serving.windows import Track, Window, window
+from support.promtool import asked_for, on_page
+from support.rules import rule_of
 from support.vllm import PATIENCE, Server, serving
 
 if TYPE_CHECKING:
@@ -56,6 +58,13 @@ class Look:
 
     def number(self, name: Counter) -> float:
         return read(self.server).counts.numbers[name] - self.before.counts.numbers[name]
+
+
+def test_everything_that_alerts_read_is_on_the_page(server: Server) -> None:
+    """But for what the operator's own page has."""
+    asked = asked_for(rule_of())
+    assert len(asked) > 10
+    assert asked - on_page(server.ask("/metrics").body.decode()) == {"allod_condition"}
 
 
 def test_answers_count_as_requests_whether_they_are_streamed_or_not(server: Server) -> None:

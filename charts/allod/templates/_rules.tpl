@@ -30,6 +30,10 @@ what the operator really calls, in both directions. `patch` is server-side apply
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors, prometheusrules]
   verbs: [get, list, watch, create, patch, delete]
+# With rollout.canary.parentRef: how the Gateway parts the requests between two revisions.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 # Why a model does not serve: its pods, and what the cluster says of its StatefulSets.
 # A pod that hangs is deleted once traffic has left it: only that frees clients that wait on it. One lost pod of several is taken out by a label.
 # One whose list of LoRA adapters changed gets an annotation: only that makes its kubelet fetch the list now and not within a minute or more.

@@ -48,6 +48,7 @@ The core group, because only there the field selector `involvedObject.kind` is s
 CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevisions", labels=OURS)
 PODMONITORS = Resource("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", labels=OURS)
 PROMETHEUSRULES = Resource("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", labels=OURS)
+HTTPROUTES = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", labels=OURS)
 
 REQUIRED = (
     MODELDEPLOYMENTS,
@@ -62,8 +63,8 @@ REQUIRED = (
 )
 """Kept in the store, in this order: an event about a StatefulSet is of use only when the StatefulSet is known."""
 
-OPTIONAL = (PODMONITORS, PROMETHEUSRULES)
-"""Kept in the store while the cluster serves them: they come with the Prometheus operator, perhaps after us."""
+OPTIONAL = (PODMONITORS, PROMETHEUSRULES, HTTPROUTES)
+"""Kept in the store while the cluster serves them: they come with the Prometheus operator and the Gateway API, perhaps after us."""
 
 WRITTEN_ONLY = (
     Resource("coordination.k8s.io/v1", "Lease", "leases"),

@@ -13,9 +13,26 @@ from allod.api.evaluation import evaluate
 from allod.api.markers import VALIDATIONS, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ABSENT: Any = object()
+
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "integer"}
+_TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}
+_OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
+OBJECT_META: Schema = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("name", "namespace", "generateName", "uid", "resourceVersion", "selfLink"), _TEXT),
+        **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), _TEXT),
+        **dict.fromkeys(("labels", "annotations"), _TEXTS),
+        **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), _NUMBER),
+        **dict.fromkeys(("ownerReferences", "managedFields"), _OBJECTS),
+        "finalizers": {"type": "array", "items": _TEXT},
+    },
+}
+"""Kubernetes' own metadata. No CRD may describe it, and a label that is a number is the commonest slip of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +51,29 @@ def violations(raw: dict[str, Any], old: dict[str, Any] | None = None) -> list[V
     `old` is the object before an update: rules about changes are checked against it. A rule about a part that is not of its
     type is left out, as the API server does. Unknown fields are violations, as with kubectl.
     """
-    api_version, kind = raw.get("apiVersion"), raw.get("kind")
     known = {one.name: one for one in KINDS}
-    if api_version != f"{GROUP}/{VERSION}" or kind not in known:
-        near = difflib.get_close_matches(str(kind), known, 1)
-        hint = f", did you mean {near[0]}?" if near else ""
-        return [Violation("kind", "kind", f"{api_version} {kind} is not a kind of {GROUP}/{VERSION}: {', '.join(known)}{hint}")]
-    schema = known[kind].schema()
+    if unknown := [*_kind(raw, known)]:
+        return unknown
+    schema = known[raw["kind"]].schema()
     raw, old = _written(raw), _written(old)
-    wrong = list(mismatches("", {**schema, "properties": {**schema["properties"], "metadata": {"type": "object"}}}, raw))
+    wrong = list(mismatches("", {**schema, "properties": {**schema["properties"], "metadata": OBJECT_META}}, raw))
     if not isinstance(raw.get("metadata"), dict) or not raw["metadata"].get("name"):
         wrong.append(Violation("required", "metadata.name", "metadata.name is missing"))
     broken = [violation.path for violation in wrong if violation.rule != "unknown-field"]
     parts = _parts(_Part("", schema, raw, ABSENT if old is None else old))
     return wrong + [found for part in parts if not _touches(part.path, broken) for found in _refusals(part)]
+
+
+def _kind(raw: dict[str, Any], known: Iterable[str]) -> Iterator[Violation]:
+    """What is wrong with the two lines that say what the manifest is."""
+    for field, right in (("apiVersion", [f"{GROUP}/{VERSION}"]), ("kind", [*known])):
+        written = raw.get(field)
+        if written is None:
+            yield Violation("kind", field, f"{field} is missing: write {field}: {' or '.join(right)}")
+        elif written not in right:
+            meant = difflib.get_close_matches(str(written), right, 1) or right
+            there = f"{GROUP} has no {'version' if field == 'apiVersion' else 'kind'} {str(written).removeprefix(GROUP + '/')}"
+            yield Violation("kind", field, f"{there}: write {field}: {' or '.join(meant)}")
 
 
 def _written(value: Any) -> Any:
@@ -94,4 +120,6 @@ def _refusals(part: _Part) -> Iterator[Violation]:
         variables = {"self": part.value, **({"oldSelf": part.old} if about_change else {})}
         if not evaluate(rule["rule"], variables):
             told = evaluate(rule["messageExpression"], variables) if "messageExpression" in rule else rule["message"]
-            yield Violation(rule["name"], f"{part.path}{rule.get('fieldPath', '')}".lstrip("."), told)
+            path = f"{part.path}{rule.get('fieldPath', '')}".lstrip(".")
+            placed = isinstance(part.value, (dict, list)) or ".".join(path.split(".")[-2:]) in told
+            yield Violation(rule["name"], path, told, placed=placed)

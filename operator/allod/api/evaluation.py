@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import cel
@@ -49,6 +50,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "quantity": quantity,
     "isLessThan": lambda one, other: one < other,
     "format": formatted,
+    "isSorted": lambda values: all(one <= other for one, other in pairwise(values)),
     "split": lambda text, separator: text.split(separator),
 }
 """A method is a function whose first argument is what stands before the dot."""

@@ -10,12 +10,13 @@ from allod.api import adapterrules
 from allod.api import modeldeploymentrules as refuse
 from allod.api.adapter import Adapter
 from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
+from allod.api.canaryrules import SPEC as CANARY
 from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
 from allod.api.engine import Engine
 from allod.api.markers import ListMap, ListSet, SchemaDefault
 from allod.api.modeldeploymentstatus import ModelDeploymentStatus
 from allod.api.modeluri import ModelUri
-from allod.api.rollout import Failover, Rollback, Rollout, Standby
+from allod.api.rollout import Failover, Page, Rollback, Rollout, Standby
 from allod.api.rolloutrules import STANDBY_IS_ITSELF, STRATEGY
 from allod.api.slo import Slo
 from allod.api.slorules import SPEC as SLOS
@@ -105,6 +106,8 @@ class Health(ApiModel):
     """When traffic goes to the standby, and when it returns."""
     rollback: Rollback = Rollback()
     """When a new revision counts as failed."""
+    page: Page = Page()
+    """When a person is called."""
     slos: Annotated[tuple[Slo, ...], Field(max_length=16), ListMap()] = ()
     """What clients may expect of each revision. Without one, errors and latencies of a revision are not looked at. They make no new
     revision."""
@@ -183,7 +186,7 @@ class ModelDeploymentSpec(ApiModel):
     """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
     reporting. To free the GPUs set replicas to 0."""
 
-    rules = (*refuse.SPEC, *STRATEGY, *SLOS, *adapterrules.SPEC)
+    rules = (*refuse.SPEC, *STRATEGY, *CANARY, *SLOS, *adapterrules.SPEC)
 
 
 class ModelDeployment(ApiModel):

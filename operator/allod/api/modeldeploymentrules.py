@@ -114,8 +114,9 @@ SPEC = (
         "gpu-count",
         f"{_ON_VLLM} || !has(self.resources.gpu) || {_TENSOR} * {_PIPELINE} == self.resources.gpu.count",
         "parallelism.tensor x parallelism.pipeline is the number of GPUs that a replica needs: resources.gpu.count has to be the same",
-        "'parallelism.tensor %d x parallelism.pipeline %d needs %d GPUs per replica, resources.gpu.count %d gives %d'"
-        f".format([{_TENSOR}, {_PIPELINE}, {_TENSOR} * {_PIPELINE}, self.resources.gpu.count, self.resources.gpu.count])",
+        "'parallelism.tensor %d x parallelism.pipeline %d needs %d GPU%s per replica, resources.gpu.count %d gives %d'"
+        f".format([{_TENSOR}, {_PIPELINE}, {_TENSOR} * {_PIPELINE}, {_TENSOR} * {_PIPELINE} == 1 ? '' : 's',"
+        " self.resources.gpu.count, self.resources.gpu.count])",
         field_path=".parallelism",
     ),
     Cel(

@@ -18,8 +18,17 @@ BigCount = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Sentence = Annotated[str, Field(max_length=32_768)]
 
 
+class Share(ApiModel):
+    """What one revision, or the standby, gets of the requests that come through the Gateway."""
+
+    name: Name
+    """Hash of the revision, or name of the standby."""
+    weight: Annotated[int, Field(ge=0, le=100)]
+    """Percent."""
+
+
 class Traffic(ApiModel):
-    """Where the Service of the model sends requests."""
+    """Where the Service of the model sends requests, and the Gateway."""
 
     target: Literal["Revision", "Standby"]
     """What kind of thing serves: a revision of this model, or its standby."""
@@ -29,6 +38,21 @@ class Traffic(ApiModel):
     """Why the standby serves: the model could not answer; a rollout needs its GPUs, or it wakes; or the standby is tried."""
     since: Time | None = None
     """When traffic came here, RFC 3339."""
+    weights: Annotated[tuple[Share, ...], Field(max_length=8), ListMap()] = ()
+    """What the HTTPRoute sends where, with rollout.canary.parentRef. Together 100."""
+
+
+class CanaryStatus(ApiModel):
+    """How far the canary is."""
+
+    revision: Token
+    """Hash of the revision that is on trial."""
+    step: Count
+    """Which of rollout.canary.steps, from 1. 0: its pods are not ready yet, or the Gateway does not send yet."""
+    steps: Count
+    """How many there are."""
+    since: Time | None = None
+    """When this step began, RFC 3339. It begins anew when the pods were not ready meanwhile."""
 
 
 class Activation(ApiModel):
@@ -171,7 +195,7 @@ class Condition(ApiModel):
 
     type: Annotated[str, Field(max_length=316)]
     """The question: Ready, Progressing, Degraded, Stalled, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
-    FailedOver, AdaptersReady."""
+    FailedOver, RouteAccepted, AdaptersReady."""
     status: Literal["True", "False", "Unknown"]
     """The answer."""
     reason: Annotated[str, Field(max_length=1024)]
@@ -202,6 +226,8 @@ class ModelDeploymentStatus(ApiModel):
     """Hash of the revision that the spec asks for. It differs from activeRevision while a new one starts, or when it failed."""
     traffic: Traffic | None = None
     """Where requests go now."""
+    canary: CanaryStatus | None = None
+    """The new revision that is on trial with a part of the traffic."""
     standby: StandbyStatus | None = None
     """Who could answer instead."""
     rolled_back: Rolledback | None = None

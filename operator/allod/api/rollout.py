@@ -8,6 +8,7 @@ from pydantic import Field
 
 from allod.api import rolloutrules as refuse
 from allod.api.base import ApiModel, Name
+from allod.api.canary import Canary
 from allod.api.values import Duration, Schedule, TimeZone
 
 
@@ -46,10 +47,13 @@ class Standby(ApiModel):
 class Rollout(ApiModel):
     """How a new revision replaces the one that serves."""
 
-    strategy: Literal["Surge", "Recreate", "StandbyHandoff"] = "Surge"
+    strategy: Literal["Surge", "Recreate", "StandbyHandoff", "Canary"] = "Surge"
     """Surge: the new pods start beside the old ones, traffic moves when they are ready. When no GPUs are free for that and a standby
     is ready, as StandbyHandoff. Recreate: the old pods end first, and nothing answers until the new ones are ready. StandbyHandoff:
-    traffic goes to the standby, the old pods end, the new ones start, traffic comes back."""
+    traffic goes to the standby, the old pods end, the new ones start, traffic comes back. Canary: the new pods start beside the old ones
+    and get a part of the traffic that comes through a Gateway, step by step, and all of it when they were not worse."""
+    canary: Canary = Canary()
+    """How the strategy Canary parts traffic, and the Gateway that sends it, with any strategy."""
     max_surge: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Pods that Surge may run beyond replicas. The revisions are exchanged in steps of so many pods, and traffic moves when the new
     one serves with as many pods as the old one still has. Without it: as many as replicas, so all at once."""
@@ -73,6 +77,14 @@ class Failover(ApiModel):
     allod.dev/return-traffic is set to the name of the revision that traffic may return to."""
     hold_for: Annotated[Duration, refuse.between("hold-for", "health.failover.holdFor", "0s", "24h")] = Duration("5m")
     """How long all pods must have been ready before traffic returns."""
+
+
+class Page(ApiModel):
+    """When the operator is at its end and a person is needed, at night too."""
+
+    after: Annotated[Duration, refuse.between("page-after", "health.page.after", "0s", "24h")] = Duration("15m")
+    """How long the model may be degraded, or its standby answer for it, before alerts of the severity page tell somebody. A model for
+    which nobody answers pages after as long, at most after 2m."""
 
 
 class Rollback(ApiModel):

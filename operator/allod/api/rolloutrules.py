@@ -17,7 +17,7 @@ STRATEGY = (
     Cel(
         "max-surge-strategy",
         "!has(self.rollout) || !has(self.rollout.maxSurge) || !has(self.rollout.strategy) || self.rollout.strategy == 'Surge'",
-        "rollout.maxSurge is for the strategy Surge: the others end the old pods before they start new ones",
+        "rollout.maxSurge is for the strategy Surge: Canary starts all new pods at once, the others end the old ones before",
         field_path=".rollout",
     ),
 )

@@ -22,9 +22,18 @@ BYTES = {unit: 1000**power for power, unit in enumerate(("k", "M", "G", "T", "P"
 INT_OR_STRING: Schema = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
 
 
+SHAPE = "-shape"
+"""Ends the name of the rule that says how a value is written."""
+
+
 def cel_string(text: str) -> str:
     """As a raw string literal of CEL, in which a backslash is a backslash. `text` has no single quote."""
     return f"r'{text}'"
+
+
+def _quoted(sentence: str) -> str:
+    """Within a string literal of CEL that is a format."""
+    return sentence.replace("\\", "\\\\").replace("'", "\\'").replace("%", "%%")
 
 
 class Value(str):
@@ -57,7 +66,8 @@ class Value(str):
     def __get_pydantic_json_schema__(cls, _core: core_schema.CoreSchema, _handler: GetJsonSchemaHandler) -> Schema:
         """The shape is a rule, not a `pattern`: a person who mistypes a value should read a sentence, not a regular expression."""
         text = "string(self)" if cls.or_int else "self"
-        shape = Cel(f"{cls.__name__.lower()}-shape", f"{text}.matches({cel_string(cls.pattern)})", cls.sentence)
+        given = f"'it is %s, and {_quoted(cls.sentence)}'.format([{text}])"
+        shape = Cel(f"{cls.__name__.lower()}{SHAPE}", f"{text}.matches({cel_string(cls.pattern)})", cls.sentence, given)
         kind = INT_OR_STRING if cls.or_int else {"type": "string"}
         return {**kind, "maxLength": cls.max_length, VALIDATIONS: [shape.validation()]}
 
@@ -89,7 +99,7 @@ class Schedule(Value):
 
     __slots__ = ()
     pattern = _cron()
-    sentence = "a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is at three o'clock on each Sunday"
+    sentence = "a schedule is the five fields of cron, minute hour day month weekday: 0 3 * * 0 is three in the morning of each Sunday"
     max_length = 100
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import ValidationError
 
 from allod.api.modeldeployment import ModelDeployment
+from allod.cli import pairs
+from allod.cli.checked import Checked
 from allod.cli.errors import UsageError
 from allod.cli.finding import Finding, Level
 from allod.domain.serving.demand import demand
 from allod.domain.serving.fit import Fit, fit
-from allod.domain.serving.refusals import served_names, standby_name, unknown_flag
+from allod.domain.serving.refusals import unknown_flag
 
 if TYPE_CHECKING:
     from allod.cli.documents import Document
@@ -26,14 +28,6 @@ RULES = {"HeadsNotDivisible": "tensor-heads", "TooFewLayers": "pipeline-layers"}
 PLACES = {"HeadsNotDivisible": "spec.parallelism.tensor", "TooFewLayers": "spec.parallelism.pipeline"}
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One manifest that is whole enough to be judged, though a rule may refuse it."""
-
-    document: Document
-    model: ModelDeployment
-
-
 def check(documents: Iterable[Document], defaults: Defaults, namespace: str) -> tuple[list[Checked], list[Finding]]:
     """Manifests that can be read as models, and everything that is wrong with any of them."""
     violations = admission()
@@ -41,12 +35,12 @@ def check(documents: Iterable[Document], defaults: Defaults, namespace: str) -> 
     findings: list[Finding] = []
     for document in documents:
         found = violations(document.raw)
-        findings += [Finding(document.file, document.line(each.path), "error", each.rule, each.message) for each in found]
+        findings += [Finding(document.file, document.line(each.path), "error", each.rule, each.whole) for each in found]
         model = _model(document.raw, namespace)
         if model:
             readable.append(Checked(document, model))
     findings += [found for checked in readable for found in _unknown_flags(checked, defaults)]
-    return readable, findings + list(_names_taken(readable))
+    return readable, [*findings, *pairs.findings(readable)]
 
 
 def admission() -> Violations:
@@ -54,7 +48,7 @@ def admission() -> Violations:
     try:
         from allod.api.admission import violations  # noqa: PLC0415  # an extra: `allod inspect` and the operator run without it
     except ModuleNotFoundError as error:
-        raise UsageError(f"lint and plan need the module {error.name}: pip install 'allod[lint]'") from error
+        raise UsageError(f"lint, plan and render need the module {error.name}: pip install 'allod[lint]'") from error
     return violations
 
 
@@ -87,18 +81,3 @@ def _unknown_flags(checked: Checked, defaults: Defaults) -> Iterable[Finding]:
     if found:
         place = "spec.engine.args" if checked.model.spec.engine.args else "spec.engine.extraArgs"
         yield Finding(checked.document.file, checked.document.line(place), "error", "unknown-flag", found.message)
-
-
-def _names_taken(passed: list[Checked]) -> Iterable[Finding]:
-    """Two models of one namespace that claim one name: in a cluster the older keeps it, in files the first."""
-    taken: dict[tuple[str, str], ModelDeployment] = {}
-    for checked in passed:
-        meta = checked.model.metadata
-        names = sorted(served_names(checked.model))
-        for name in names:
-            other = taken.setdefault((meta.namespace, name), checked.model)
-            pair = meta.name == standby_name(other) or other.metadata.name == standby_name(checked.model)
-            if other.metadata.name != meta.name and not pair:
-                line = checked.document.line("spec.model")
-                message = f"{other.metadata.name} already serves {name}: give this model another model.servedName or other aliases"
-                yield Finding(checked.document.file, line, "error", "name-taken", message)

@@ -1,6 +1,6 @@
 """`allod`: the operator itself, and the same decisions on files without a cluster.
 
-Exit codes: 0 clean, 1 something was found, 2 the command cannot be carried out.
+Exit codes: 0 clean, 1 something was found, 2 the command cannot be carried out, or a file could not be read.
 """
 
 from __future__ import annotations
@@ -10,24 +10,22 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from allod import __version__
 from allod.cli import inspect, output
-from allod.cli.documents import read
 from allod.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from allod.cli.finding import Finding
-    from allod.cli.lint import Checked
-    from allod.cli.modelfiles import Model
-    from allod.domain.serving.fit import Fit
-
 USAGE = 2
+OPERATOR_IMAGE = (
+    "the operator's own image, as the chart's values image make it: its container inspect reads a mounted model before the engine starts;"
+    " without it ALLOD_INSPECT_IMAGE, else allod with this version's tag, and a warning"
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -37,7 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return command(given)
     except UsageError as error:
-        print(f"allod: {error}", file=sys.stderr)  # noqa: T201  # a command line
+        _warn(f"allod: {error}")
         return USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads has enough, as with `| head`
@@ -50,14 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, formats, says in (
         ("lint", lint, ("text", "json", "sarif"), "what the API server and the operator would refuse"),
-        ("plan", plan, ("text", "json"), "the same, and what each model takes"),
+        ("plan", plan, ("text", "json"), "what lint says, and the GPUs and memory that each model takes"),
         ("render", render, ("yaml", "json"), "the objects that the operator would make"),
     ):
-        sub = commands.add_parser(name, help=says, description=f"Says {says}. - reads standard input.")
-        sub.add_argument("files", nargs="+", metavar="FILE", help="manifests; other kinds in them are left alone")
+        sub = commands.add_parser(name, help=says, description=f"{name}: {says}.")
+        _manifests(sub)
         sub.add_argument("--output", "-o", choices=formats, default=formats[0])
-        sub.add_argument("--namespace", "-n", default="default", help="of manifests that name none")
-        if name != "render":
+        if name == "render":
+            sub.add_argument("--operator-image", metavar="IMAGE", help=OPERATOR_IMAGE)
+        else:
             sub.add_argument("--model-config", type=Path, metavar="PATH", help="config.json, model folder or GGUF file: judges memory too")
         sub.set_defaults(command=command)
     commands.add_parser("crds", help="the CustomResourceDefinitions, for kubectl apply").set_defaults(command=crds)
@@ -68,41 +67,57 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _manifests(parser: argparse.ArgumentParser) -> None:
+    files = "manifests, or a folder of *.yaml, *.yml and *.json; - is standard input; other kinds in them are left alone"
+    parser.add_argument("files", nargs="+", metavar="FILE", help=files)
+    parser.add_argument("--recursive", "-R", action="store_true", help="folders in folders too")
+    parser.add_argument("--namespace", "-n", default="default", help="of manifests that name none")
+
+
 def lint(given: argparse.Namespace) -> int:
     """Findings alone."""
-    _, findings, _ = _checked(given)
+    from allod.cli.look import look  # noqa: PLC0415  # a pod's `allod inspect` starts without the rest
+
+    found = look(given)
     if given.output == "sarif":
-        _say(output.sarif(findings))
+        _say(output.sarif(found.findings))
     elif given.output == "json":
-        _say(json.dumps(output.listed(findings), indent=2))
+        _say(json.dumps(output.listed(found.findings), indent=2))
     else:
-        _say(output.text(findings))
-    return 1 if output.errors(findings) else 0
+        _say(output.text(found.findings, found.looked_at))
+    return output.exit_code(found.findings)
 
 
 def plan(given: argparse.Namespace) -> int:
     """Needs of each model that would be taken, then findings."""
-    from allod.cli.estimate import estimate  # noqa: PLC0415  # a pod's `allod inspect` starts without the rest
+    from allod.cli.estimate import estimate  # noqa: PLC0415  # as above
+    from allod.cli.look import look  # noqa: PLC0415  # as above
 
-    passed, findings, judged = _checked(given)
-    estimates = [estimate(checked.model, *judged.get(index, (None, None))) for index, checked in enumerate(passed)]
+    found = look(given)
+    estimates = [estimate(checked.model, *found.judged.get(index, (None, None))) for index, checked in enumerate(found.readable)]
     if given.output == "json":
-        _say(json.dumps({"models": [each.document() for each in estimates], "findings": output.listed(findings)}, indent=2))
+        _say(json.dumps({"models": [each.document() for each in estimates], "findings": output.listed(found.findings)}, indent=2))
     else:
-        _say("\n\n".join([*(each.text() for each in estimates), output.text(findings)]))
-    return 1 if output.errors(findings) else 0
+        _say("\n\n".join([*(each.text() for each in estimates), output.text(found.findings, found.looked_at)]))
+    return output.exit_code(found.findings)
 
 
 def render(given: argparse.Namespace) -> int:
     """Objects of each model; nothing is printed when one of them would be refused."""
-    from allod.cli.preview import first_plan  # noqa: PLC0415  # as above
+    from allod.cli.look import look  # noqa: PLC0415  # as above
+    from allod.cli.preview import defaults, first_plan, guessed  # noqa: PLC0415  # as above
 
     given.model_config = None
-    passed, findings, _ = _checked(given)
-    if output.errors(findings):
-        print(output.text(findings), file=sys.stderr)  # noqa: T201  # a command line
-        return 1
-    objects = [manifest for checked in passed for manifest in first_plan(checked.model).objects]
+    found = look(given)
+    if output.errors(found.findings):
+        _warn(output.text(found.findings, found.looked_at))
+        return output.exit_code(found.findings)
+    images = defaults(given.operator_image)
+    objects = [manifest for checked in found.readable for manifest in first_plan(checked.model, images).objects]
+    if not objects:
+        _warn("allod: no ModelDeployment was given, so there is nothing to render")
+    if image := guessed(objects, images):
+        _warn(f"allod: the operator's own image is not known, so the container inspect has {image}: give --operator-image")
     _say(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2) if given.output == "json" else to_yaml(objects))
     return 0
 
@@ -129,43 +144,18 @@ def run(_: argparse.Namespace) -> int:
     return operator(settings)
 
 
-Judged: TypeAlias = "dict[int, tuple[Model, Fit]]"
-
-
-def _checked(given: argparse.Namespace) -> tuple[list[Checked], list[Finding], Judged]:
-    """Manifests that would be taken, everything that was found, and the memory of each, by position."""
-    from allod.cli import lint as rules  # noqa: PLC0415  # as above
-    from allod.cli.preview import defaults  # noqa: PLC0415  # as above
-
-    documents, notes = read(given.files)
-    passed, findings = rules.check(documents, defaults(), given.namespace)
-    findings = [*notes, *findings]
-    judged: Judged = {}
-    files = _model_files(given.model_config) if given.model_config else None
-    for index, checked in enumerate(passed):
-        if files:
-            fit, finding = rules.memory(checked, files.architecture, files.weights)
-            judged[index] = (files, fit)
-            findings += [finding] if finding else []
-    order = {file: at for at, file in enumerate(given.files)}
-    return passed, sorted(findings, key=lambda found: (order[found.file], found.line)), judged
-
-
-def _model_files(path: Path) -> Model:
-    from allod.cli.modelfiles import MissingError, described  # noqa: PLC0415  # as above
-    from allod.domain.serving.model.architecture import UnreadableError  # noqa: PLC0415  # as above
-
-    try:
-        return described(path)
-    except (MissingError, UnreadableError, OSError) as error:
-        raise UsageError(f"--model-config {path}: {error}") from error
-
-
 class _Dumper(yaml.SafeDumper):
     """No anchors: what stands twice is written twice, as people write manifests."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class's name and signature
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Text of several lines as a block, which a person can read."""
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def to_yaml(objects: Sequence[Any]) -> str:
@@ -175,3 +165,7 @@ def to_yaml(objects: Sequence[Any]) -> str:
 
 def _say(text: str) -> None:
     print(text)  # noqa: T201  # a command line
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  # a command line

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import ModelDeployment
 from allod.domain.manifest import Ref
-from allod.domain.names import MODEL, REVISION
+from allod.domain.names import MODEL, REVISION, child
+from allod.domain.serving.canary import rules
+from allod.domain.serving.claim import Claim, held, served_names
 from allod.domain.serving.evidence import SILENT
 from allod.domain.serving.seen import Companion, Neighbour, Seen
+from allod.reconcile.world import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.domain.manifest import Manifest
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.seen import Defaults
     from allod.reconcile.world import Ears, Figures, Windows, World
 
@@ -57,15 +61,18 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
         blind=senses.ears.blind() if any(beat.state in SILENT for beat in beats.values()) else "",
         companions=companions,
         moved_lately=moved_lately,
-        windows=senses.windows.of(pods, read.spec.health.slos),
+        windows=senses.windows.of(pods, read.spec.health.slos, rules(read.spec)),
+        duel=_duel(senses, read, model.get("status") or {}),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
 
 
-def served_names(model: Manifest) -> frozenset[str]:
-    """The names under which a ModelDeployment answers, read from the document so that one we cannot understand counts too."""
-    wanted = model.get("spec", {}).get("model") or {}
-    return frozenset({wanted.get("servedName") or model["metadata"]["name"], *(wanted.get("aliases") or ())})
+def _duel(senses: Senses, model: ModelDeployment, status: Manifest) -> Duel | None:
+    """Of the two revisions that the last status tells of: who is on trial is decided after this look."""
+    new, old = status.get("desiredRevision") or "", status.get("activeRevision") or ""
+    compared = rules(model.spec) if new != old else ()
+    meta, least = model.metadata, model.spec.rollout.canary.min_requests
+    return senses.windows.duel(Pair(meta.namespace, meta.name, new, old, compared, least))
 
 
 def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Manifest]:
@@ -82,10 +89,21 @@ def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Man
 
 def _neighbours(world: World, model: Manifest) -> Iterator[Neighbour]:
     for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, model["metadata"]["namespace"]):
-        meta = other["metadata"]
-        if meta["uid"] != model["metadata"]["uid"]:
+        if other["metadata"]["uid"] != model["metadata"]["uid"]:
+            told = claim(world, other)
             needs = bool(((other.get("status") or {}).get("standby") or {}).get("needed"))
-            yield Neighbour(meta["name"], served_names(other), meta["creationTimestamp"], standby_of(other), needs, _traffic(other))
+            yield Neighbour(told.name, told.created, told.asks, told.held, told.standby, told.traffic, needs)
+
+
+def claim(world: World, model: Manifest) -> Claim:
+    """What a ModelDeployment says of names, read from the document so that one we cannot understand counts too."""
+    meta, status = model["metadata"], model.get("status") or {}
+    name, home = meta["name"], status.get("activeRevision")
+    revision = world.get(Ref("apps/v1", "ControllerRevision", meta["namespace"], child(name, home))) if home else None
+    asks, snapshot = model.get("spec") or {}, revision["data"].get("spec") if revision else None
+    # A ControllerRevision that somebody deleted is written again: until then its spec is the best guess.
+    holds = held(name, status, snapshot or asks)
+    return Claim(name, meta["creationTimestamp"], served_names(name, asks), holds, standby_of(model), _traffic(model))
 
 
 def standby_of(model: Manifest) -> str | None:
@@ -114,7 +132,8 @@ def _companion(world: World, namespace: str, name: str) -> Companion | None:
     revision = selector.get(REVISION) if selector.get(MODEL) == name else None
     spec = there["spec"]
     return Companion(
-        served_names=served_names(there),
+        name=there["metadata"]["name"],
+        served_names=served_names(there["metadata"]["name"], spec),
         task=spec.get("model", {}).get("task", "Generate"),
         replicas=spec.get("replicas", 1),
         suspended=bool(spec.get("suspend")),
@@ -125,6 +144,6 @@ def _companion(world: World, namespace: str, name: str) -> Companion | None:
 
 
 def _pods_of(world: World, model: Manifest, revision: str) -> Iterator[Manifest]:
-    for child in world.owned(model["metadata"]["uid"]):
-        if child["kind"] == "StatefulSet" and (child["metadata"].get("labels") or {}).get(REVISION) == revision:
-            yield from (each for each in world.owned(child["metadata"]["uid"]) if each["kind"] == "Pod")
+    for owned in world.owned(model["metadata"]["uid"]):
+        if owned["kind"] == "StatefulSet" and (owned["metadata"].get("labels") or {}).get(REVISION) == revision:
+            yield from (each for each in world.owned(owned["metadata"]["uid"]) if each["kind"] == "Pod")

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
+    from allod.api.canary import Comparison
     from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.beat import Beat
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.seen import EngineFigures
     from allod.domain.serving.windows import Window
 
@@ -52,11 +54,31 @@ class Ears(Protocol):
         """Why silence says nothing at present: most pods fell silent at once. Empty when it does."""
 
 
-class Windows(Protocol):
-    """What engines counted over the windows of SLOs."""
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two revisions of one model, to be compared."""
 
-    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+    namespace: str
+    model: str
+    new: str
+    """Hash of the one on trial."""
+    old: str
+    rules: tuple[Comparison, ...]
+    """Empty: nothing is compared."""
+    least: int
+    """Requests that count as enough."""
+
+
+class Windows(Protocol):
+    """What engines counted over the windows of SLOs, and how two revisions compare."""
+
+    def of(
+        self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...], rules: tuple[Comparison, ...] = ()
+    ) -> Mapping[str, Mapping[str, Window]]:
         """By revision hash, then by the names of the SLOs. Serving pods that were never asked will be, in the background."""
+
+    def duel(self, pair: Pair) -> Duel | None:
+        """How the revision on trial stands. Pods are asked once `of` was told of the rules."""
 
 
 @dataclass(frozen=True, slots=True)

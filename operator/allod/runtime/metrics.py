@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 RECONCILE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
-CONDITION_LABELS = ("kind", "namespace", "name", "type", "status")
+CONDITION_LABELS = ("kind", "namespace", "name", "type", "status", "reason")
 
 
 class Metrics:
@@ -40,13 +40,15 @@ class Metrics:
         self._last_event = Gauge(
             "allod_watch_last_event_timestamp_seconds", "When the last watch event came", ("resource",), registry=self.registry
         )
-        self._condition = Gauge("allod_condition", "1 for the status that a condition has", CONDITION_LABELS, registry=self.registry)
+        self._condition = Gauge(
+            "allod_condition", "1 for the status and the reason that a condition has", CONDITION_LABELS, registry=self.registry
+        )
         self._heartbeats = Gauge("allod_heartbeat_pods", "Pods that are listened to, by what is heard", ("state",), registry=self.registry)
         self._beats = Counter("allod_heartbeats_total", "Heartbeats of engines that were heard", registry=self.registry)
         self._lag = Histogram(
             "allod_event_loop_lag_seconds", "How late the event loop was, each 50 ms", buckets=LAG_BUCKETS, registry=self.registry
         )
-        self._conditions: dict[Ref, frozenset[tuple[str, str]]] = {}
+        self._conditions: dict[Ref, frozenset[tuple[str, str, str]]] = {}
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
@@ -94,13 +96,13 @@ class Metrics:
     def conditions(self, target: Ref, manifest: Manifest | None) -> None:
         """An object's conditions are these now. Without the object its series end."""
         found = (manifest or {}).get("status", {}).get("conditions") or ()
-        now = frozenset((each["type"], each["status"]) for each in found)
+        now = frozenset((each["type"], each["status"], each["reason"]) for each in found)
         before = self._conditions.get(target, frozenset())
         where = (target.kind, target.namespace, target.name)
-        for kind, status in before - now:
-            self._condition.remove(*where, kind, status)
-        for kind, status in now - before:
-            self._condition.labels(*where, kind, status).set(1)
+        for answer in before - now:
+            self._condition.remove(*where, *answer)
+        for answer in now - before:
+            self._condition.labels(*where, *answer).set(1)
         if now:
             self._conditions[target] = now
         else:

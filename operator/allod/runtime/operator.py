@@ -16,7 +16,7 @@ from allod.runtime.figures import EngineReader
 from allod.runtime.heartbeats import Heartbeats
 from allod.runtime.lease import CLIENT_GO, Lease, Timing, lease_ref
 from allod.runtime.lister import Lister
-from allod.runtime.routing import companions, concerned, model_ref
+from allod.runtime.routing import companions, concerned, model_ref, told
 from allod.runtime.scrapes import Scrapes
 from allod.runtime.store import Store, model_label
 from allod.runtime.watches import Watches
@@ -164,7 +164,7 @@ class Operator:
             self._scrapes.forget(ref(old))
 
     def _wrote(self, new: Manifest) -> None:
-        for each in companions(self._store, new):
+        for each in told(self._store, new):
             self._look_at(each)
 
     def _heard_of(self, pod: Manifest) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from allod.adapters.resources import MODELDEPLOYMENTS, STATEFULSETS
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import MODEL
-from allod.reconcile.observe import leans_on, served_names
+from allod.domain.serving.claim import served_names
+from allod.reconcile.observe import claim, leans_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +27,16 @@ def concerned(world: World, old: Manifest | None, new: Manifest | None) -> set[R
     return {each for manifest in (old, new) if manifest is not None for each in _concerned(world, manifest)}
 
 
+def told(world: World, wrote: Manifest) -> set[Ref]:
+    """The other models to look at after an own write: what a model came to be is news for its pair and its rivals."""
+    return {*companions(world, wrote), *rivals(world, wrote)}
+
+
 def _concerned(world: World, manifest: Manifest) -> Iterator[Ref]:
     namespace = manifest["metadata"].get("namespace", "")
     if manifest["kind"] == MODELDEPLOYMENTS.kind:
         yield ref(manifest)
-        yield from _rivals(world, manifest)
+        yield from rivals(world, manifest)
         yield from companions(world, manifest)
     elif "involvedObject" in manifest:
         about = manifest["involvedObject"]
@@ -59,9 +65,12 @@ def _primaries(world: World, namespace: str, standby: str) -> Iterator[Ref]:
             yield ref(other)
 
 
-def _rivals(world: World, manifest: Manifest) -> Iterator[Ref]:
-    """Other models of the namespace that claim one of its names: whether they may keep it can change with it."""
-    names = served_names(manifest)
-    for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, manifest["metadata"]["namespace"]):
-        if ref(other) != ref(manifest) and names & served_names(other):
+def rivals(world: World, manifest: Manifest) -> Iterator[Ref]:
+    """Other models of the namespace that ask for one of this model's names: whether they may have it can change with it."""
+    if manifest["kind"] != MODELDEPLOYMENTS.kind:
+        return
+    meta, names = manifest["metadata"], claim(world, manifest).names
+    for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, meta["namespace"]):
+        name = other["metadata"]["name"]
+        if name != meta["name"] and names & served_names(name, other.get("spec") or {}):
             yield ref(other)

@@ -1,7 +1,7 @@
-"""Asks the engines of models that have SLOs for their counters, again and again, in the background.
+"""Asks the engines of models that have SLOs, or compare their revisions, for their counters, again and again, in the background.
 
-Each serving pod is asked every ten seconds. What the pods of a revision counted is summed up into a window for each SLO; a model is
-looked at again only when the verdict about one of them changes, not at each answer.
+Each serving pod is asked every ten seconds. What the pods of a revision counted is summed up into a window for each SLO, and weighed
+against the active revision while it is on trial; a model is looked at again only when a verdict changes, not at each answer.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.serving import pod as pods_
 from allod.domain.serving.slos import verdicts
 from allod.domain.serving.windows import Track, window
+from allod.runtime.duels import Duels
 from allod.runtime.workqueue import Backoff, WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from allod.api.canary import Comparison
     from allod.api.slo import Metric, Slo
     from allod.domain.manifest import Manifest, Ref
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.windows import Reading, Window
+    from allod.reconcile.world import Pair
 
     RevisionKey = tuple[str, str, str]
 
@@ -51,6 +55,8 @@ class Measured:
     """One revision of one model."""
 
     slos: tuple[Slo, ...]
+    rules: tuple[Comparison, ...] = ()
+    """What is compared with another revision."""
     pods: dict[Ref, str] = field(default_factory=dict)
     """Pods that have served, and their uids."""
     tracks: dict[Ref, Track] = field(default_factory=dict)
@@ -61,7 +67,8 @@ class Measured:
     @property
     def metrics(self) -> frozenset[Metric]:
         """What is read of a page beside the numbers."""
-        return frozenset(slo.metric for slo in self.slos if slo.metric != "ErrorRatio")
+        wanted = {slo.metric for slo in self.slos} | {rule.metric for rule in self.rules}
+        return frozenset(metric for metric in wanted if metric != "ErrorRatio")
 
     def judge(self, now: float) -> bool:
         """Sum up anew. Returns whether a verdict is another than before."""
@@ -95,22 +102,33 @@ class Scrapes:
         self._pages, self._pod, self._changed, self._scraped = pages, pod, changed, scraped
         self._revisions: dict[RevisionKey, Measured] = {}
         self._where: dict[Ref, RevisionKey] = {}
+        self._duels = Duels()
         self._queue: WorkQueue[Ref] = WorkQueue(PATIENCE)
 
-    def of(self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...]) -> Mapping[str, Mapping[str, Window]]:
+    def of(
+        self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...], rules: tuple[Comparison, ...] = ()
+    ) -> Mapping[str, Mapping[str, Window]]:
         """By revision hash, then by the names of the SLOs. Pods that have begun to serve are asked from now on.
 
-        Without SLOs nothing is asked, and what was known is forgotten.
+        Without SLOs and rules nothing is asked, and what was known is forgotten.
         """
         for pod in pods:
-            if not slos:
+            if not slos and not rules:
                 self.forget(ref(pod))
             elif pods_.is_ready(pod) and REVISION in (pod["metadata"].get("labels") or {}):
                 self._meet(pod, slos)
         keys = dict.fromkeys(self._where[each] for pod in pods if (each := ref(pod)) in self._where)
         for key in keys:
-            self._agree(self._revisions[key], slos)
+            self._agree(self._revisions[key], slos, rules)
         return {key[2]: self._revisions[key].windows for key in keys}
+
+    def duel(self, pair: Pair) -> Duel | None:
+        """How the revision on trial stands against the active one. None: they are not both asked, or nothing is compared."""
+        model = (pair.namespace, pair.model)
+        if not pair.rules or any((*model, each) not in self._revisions for each in (pair.new, pair.old)):
+            self._duels.end(model)
+            return None
+        return self._duels.meet(model, pair.new, pair.old, pair.rules, pair.least)
 
     async def run(self) -> NoReturn:
         """Ask for ever. Several may run at once: as many pods are asked at a time."""
@@ -126,6 +144,7 @@ class Scrapes:
         self._revisions[key].forget(target)
         if not self._revisions[key].pods:
             del self._revisions[key]
+            self._duels.end(key[:2])  # of whichever two revisions: the next one begins anew, and a deleted model leaves nothing behind
 
     def _meet(self, pod: Manifest, slos: tuple[Slo, ...]) -> None:
         target, labels = ref(pod), pod["metadata"]["labels"]
@@ -136,8 +155,9 @@ class Scrapes:
             self._where[target] = key
             self._queue.add_after(target, random.uniform(0, PERIOD))  # noqa: S311  # jitter is no secret
 
-    def _agree(self, revision: Measured, slos: tuple[Slo, ...]) -> None:
+    def _agree(self, revision: Measured, slos: tuple[Slo, ...], rules: tuple[Comparison, ...]) -> None:
         """Who asks gets windows of the SLOs as they are now, and needs not be told of them."""
+        revision.rules = rules
         if revision.slos != slos or not revision.windows:
             revision.slos = slos
             revision.judge(asyncio.get_running_loop().time())
@@ -155,7 +175,7 @@ class Scrapes:
             return
         now = asyncio.get_running_loop().time()
         if found:
-            keep = max(slo.window.seconds for slo in revision.slos)
+            keep = max((slo.window.seconds for slo in revision.slos), default=PERIOD)
             revision.tracks[target] = revision.tracks.get(target, Track()).heard(now, found, keep)
         if serves and not found:
             self._queue.retry(target)
@@ -163,8 +183,19 @@ class Scrapes:
             self._queue.forget(target)
             self._queue.add_after(target, PERIOD * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311  # jitter is no secret
         # Of a hundred pods one is enough: each sum goes over all of them.
-        if now - revision.judged_at >= PERIOD / 2 and revision.judge(now):
+        judged = now - revision.judged_at >= PERIOD / 2 and revision.judge(now)
+        if self._weigh(self._where[target], now) or judged:
             self._changed(pod)
+
+    def _weigh(self, key: RevisionKey, now: float) -> bool:
+        """Take a look at the duel that a revision is in, if it is time. Returns whether it decides something else now."""
+        trial = self._duels.of(key[:2])
+        if trial is None or now - trial.looked_at < PERIOD / 2:
+            return False
+        sides = [self._revisions.get((*key[:2], each)) for each in (trial.duel.new, trial.duel.old)]
+        new, old = (side.tracks if side else {} for side in sides)
+        trial.looked_at = now
+        return trial.look(new, old)
 
     async def _read(self, pod: Manifest, revision: Measured) -> Reading | None:
         try:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from box.errors import NotThere
-from box.image import base, llamacpp, model, operator, vllm
+from box.image import base, gateway, llamacpp, model, operator, vllm
 
 if TYPE_CHECKING:
     from box.image.product import Product
 
-IMAGES: tuple[Product, ...] = (base.IMAGE, operator.IMAGE, llamacpp.IMAGE, model.GGUF_IMAGE, model.SAFETENSORS_IMAGE, vllm.IMAGE)
-FILES: tuple[Product, ...] = (model.GGUF_FILE, model.SAFETENSORS_FOLDER, vllm.TORCH, vllm.ROOT, llamacpp.ROOT)
+IMAGES: tuple[Product, ...] = (
+    *(base.IMAGE, operator.IMAGE, llamacpp.IMAGE, gateway.IMAGE),
+    *(model.GGUF_IMAGE, model.SAFETENSORS_IMAGE, vllm.IMAGE),
+)
+FILES: tuple[Product, ...] = (
+    *(model.GGUF_FILE, model.SAFETENSORS_FOLDER, vllm.TORCH, vllm.ROOT, llamacpp.ROOT),
+    *(gateway.ROOT, gateway.DEFINITIONS),
+)
 
 
 def named(name: str) -> tuple[Product, ...]:

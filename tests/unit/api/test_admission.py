@@ -68,10 +68,60 @@ def test_null_counts_as_absent_as_in_kubectl() -> None:
     assert violations({**case.passes, "spec": spec}) == []
 
 
-def test_another_kind_is_refused_by_its_name_with_the_nearest_of_ours() -> None:
-    found = violations({"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeploymnet"})
-    says = "allod.dev/v1alpha1 ModelDeploymnet is not a kind of allod.dev/v1alpha1: ModelDeployment, did you mean ModelDeployment?"
-    assert found == [Violation("kind", "kind", says)]
+OURS = {"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment"}
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "says"),
+    [
+        ({"kind": "ModelDeploymnet"}, "kind", "allod.dev has no kind ModelDeploymnet: write kind: ModelDeployment"),
+        ({"kind": "Pod"}, "kind", "allod.dev has no kind Pod: write kind: ModelDeployment"),
+        ({"kind": None}, "kind", "kind is missing: write kind: ModelDeployment"),
+        ({"apiVersion": "allod.dev/v1"}, "apiVersion", "allod.dev has no version v1: write apiVersion: allod.dev/v1alpha1"),
+        ({"apiVersion": "allod.dev"}, "apiVersion", "allod.dev has no version allod.dev: write apiVersion: allod.dev/v1alpha1"),
+        ({"apiVersion": None}, "apiVersion", "apiVersion is missing: write apiVersion: allod.dev/v1alpha1"),
+    ],
+)
+def test_another_kind_or_version_is_refused_with_what_to_write(written: dict[str, Any], path: str, says: str) -> None:
+    assert violations(OURS | written) == [Violation("kind", path, says)]
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "says"),
+    [
+        ("labels", {"version": 1.5}, "metadata.labels.version is the number 1.5 and has to be a string"),
+        ("annotations", {"a/b": True}, "metadata.annotations.a/b is true or false and has to be a string"),
+        ("namespace", 5, "metadata.namespace is the number 5 and has to be a string"),
+        ("name", 5, "metadata.name is the number 5 and has to be a string"),
+        ("lables", {}, "there is no field metadata.lables: did you mean labels?"),
+    ],
+)
+def test_metadata_is_looked_at_too(field: str, written: Any, says: str) -> None:
+    manifest = vllm()
+    manifest["metadata"] |= {field: written}
+    assert [found.message for found in violations(manifest)] == [says]
+
+
+def test_metadata_as_a_server_gives_it_is_taken() -> None:
+    manifest = vllm()
+    owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}]
+    manifest["metadata"] |= {"uid": "x", "generation": 3, "creationTimestamp": None, "ownerReferences": owners, "finalizers": ["a/b"]}
+    assert violations(manifest) == []
+
+
+def test_a_rule_about_a_value_says_where_the_value_is() -> None:
+    (found,) = violations(vllm(health__startupTimeout="30"))
+    wanted = "a duration is a number with its unit ms, s, m or h: 30s, 15m, 1h30m"
+    assert found.whole == f"spec.health.startupTimeout: it is 30, and {wanted}"
+    (found,) = violations(vllm(resources__cpu="x"))
+    assert found.whole.startswith("spec.resources.cpu: it is x, and an amount of CPU is ")
+    (found,) = violations(vllm(parallelism={"tensor": 4}, resources__gpu={"count": 1}))
+    assert found.whole == found.message
+
+
+def test_one_gpu_is_no_plural() -> None:
+    (found,) = violations(vllm(resources__gpu={"count": 2}))
+    assert found.message.endswith("needs 1 GPU per replica, resources.gpu.count 2 gives 2")
 
 
 def test_a_duration_of_millions_of_hours_is_refused_although_cel_cannot_reckon_with_it() -> None:

@@ -84,6 +84,15 @@ def test_a_change_of_a_setting_rolls_the_deployment(helm: Helm) -> None:
     assert pod(MINIMAL) == pod(MINIMAL, "replicas=3")
 
 
+def test_the_operator_is_scraped_where_the_prometheus_operator_is(helm: Helm) -> None:
+    there = "--api-versions=monitoring.coreos.com/v1/PodMonitor"
+    assert of_kind(helm.template(MINIMAL), "PodMonitor") == []
+    (monitor,) = of_kind(helm.template(MINIMAL, there), "PodMonitor")
+    assert of_kind(helm.template(MINIMAL, there, "metrics.podMonitor.enabled=false"), "PodMonitor") == []
+    assert of_kind(helm.template(MINIMAL, "metrics.podMonitor.enabled=true"), "PodMonitor") == [monitor]
+    assert monitor["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True, "else alerts about models would read another label"
+
+
 def test_one_replica_has_no_disruption_budget_because_it_would_block_every_drain(helm: Helm) -> None:
     assert of_kind(helm.template(MINIMAL), "PodDisruptionBudget") != []
     assert of_kind(helm.template(MINIMAL, "replicas=1"), "PodDisruptionBudget") == []

@@ -113,6 +113,7 @@ def test_the_operator_image_must_be_named_and_the_refusal_says_how(helm: Helm) -
             'extraEnv=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]', "extraEnv: A is set already", id="a variable twice"
         ),
         pytest.param('resources={"limits": {"memory": "lots"}}', "at '/resources/limits/memory'", id="not a quantity"),
+        pytest.param('metrics.podMonitor.enabled="yes"', "value must be one of true, false, 'auto'", id="neither yes nor no"),
         pytest.param('metrics.podMonitor.interval="often"', "at '/metrics/podMonitor/interval'", id="not a duration"),
         pytest.param(
             "networkPolicy.apiServerPorts=[]", "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1", id="no way to the API"

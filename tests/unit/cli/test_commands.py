@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,59 +13,12 @@ import yaml
 from allod import __version__
 from allod.api.crds import manifests
 from allod.cli.main import main
+from tutorial.page import Command, steps
+from unit.cli.article import EXAMPLES, GPU_COUNT, HEAVY, SWAP, model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
-CONFIG = {
-    "architectures": ["Qwen2ForCausalLM"],
-    "num_hidden_layers": 48,
-    "num_attention_heads": 40,
-    "num_key_value_heads": 8,
-    "hidden_size": 5120,
-    "intermediate_size": 13824,
-    "vocab_size": 152064,
-    "max_position_embeddings": 131072,
-    "torch_dtype": "bfloat16",
-}
-ARTICLE = """\
-apiVersion: v1
-kind: Namespace
-metadata: {name: ai}
----
-apiVersion: allod.dev/v1alpha1
-kind: ModelDeployment
-metadata:
-  name: deepseek
-spec:
-  model:
-    uri: hf://deepseek-ai/DeepSeek-R1-Distill-Qwen-14B
-  engine:
-    type: vLLM
-    image: vllm/vllm-openai:v0.32.0
-    args:
-      swap-space: "4"
-  parallelism:
-    tensor: 4
-  resources:
-    gpu: {count: 1, memory: 24Gi}
-    memory: 64Gi
-"""
-GPU_COUNT = "parallelism.tensor 4 x parallelism.pipeline 1 needs 4 GPUs per replica, resources.gpu.count 1 gives 1"
-SWAP = "engine.args: swap-space is unknown to vLLM 0.32: the engine no longer swaps to memory of the host"
-HEAVY = "weights 28.1 GiB + overhead 3.7 GiB do not fit 24.0 GiB x 0.92 = 22.1 GiB of each GPU; it needs 2 GPUs or a quantized checkpoint"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the command runs, without variables of an operator."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("ALLOD_VLLM_IMAGE", "ALLOD_VLLM_CPU_IMAGE", "ALLOD_LLAMACPP_IMAGE", "ALLOD_INSPECT_IMAGE", "ALLOD_CLUSTER_DOMAIN"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "article.yaml").write_text(ARTICLE)
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    return tmp_path
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -80,13 +33,9 @@ def linted(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], 
     return lint
 
 
-def model(**spec: Any) -> dict[str, Any]:
-    whole = {"model": {"uri": "pvc://m/x.gguf"}, "engine": {"type": "LlamaCpp"}, "resources": {"memory": "1Gi"}} | spec
-    return {"apiVersion": "allod.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "chat"}, "spec": whole}
-
-
 @pytest.mark.parametrize(
-    ("name", "code", "rules"), [("chat", 0, []), ("adapters", 0, []), ("legal", 0, []), ("survive", 0, []), ("article", 1, ["gpu-count"])]
+    ("name", "code", "rules"),
+    [("chat", 0, []), ("adapters", 0, []), ("legal", 0, []), ("survive", 0, []), ("canary", 0, []), ("article", 1, ["gpu-count"])],
 )
 def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", "--output", "json", str(EXAMPLES / f"{name}.yaml")]) == code
@@ -95,18 +44,32 @@ def test_each_example_lints_as_its_comment_says(name: str, code: int, rules: lis
     assert ("finds nothing." in comment) is (code == 0)
 
 
+PAGE = EXAMPLES.parent / "command-line.md"
+
+
+@pytest.mark.parametrize(
+    "command", [step for step in steps(PAGE.read_text("utf-8")) if isinstance(step, Command)], ids=lambda step: step.text
+)
+def test_the_page_shows_what_is_printed(command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PAGE.parents[1])
+    program, *words = shlex.split(command.text)
+    assert program == "allod"
+    main(words)
+    assert command.missing(capsys.readouterr().out) is None
+
+
 def test_there_is_no_example_without_its_test() -> None:
-    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == ["adapters", "article", "chat", "legal", "survive"]
+    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == ["adapters", "article", "canary", "chat", "legal", "survive"]
 
 
 @pytest.mark.usefixtures("folder")
 def test_lint_names_line_rule_and_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", "article.yaml"]) == 1
     assert capsys.readouterr().out == (
-        "article.yaml:1   note     ignored       Namespace is no kind of allod.dev/v1alpha1: not looked at\n"
+        "article.yaml:1   note     ignored       1 object of no kind of allod.dev was not looked at: Namespace\n"
         f"article.yaml:15  error    unknown-flag  {SWAP}\n"
         f"article.yaml:17  error    gpu-count     {GPU_COUNT}\n"
-        "2 errors, 0 warnings; nothing was sent to a cluster\n"
+        "2 errors, 0 warnings in 1 ModelDeployment; nothing was sent to a cluster\n"
     )
 
 
@@ -116,32 +79,16 @@ def test_lint_judges_memory_by_what_is_reserved(capsys: pytest.CaptureFixture[st
     assert f"article.yaml:19  error    memory        {HEAVY}\n" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("folder")
-def test_sarif_is_what_code_review_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lint", "-o", "sarif", "article.yaml"]) == 1
-    document = json.loads(capsys.readouterr().out)
-    assert document["version"] == "2.1.0"
-    (run,) = document["runs"]
-    assert run["tool"]["driver"]["name"] == "allod"
-    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["gpu-count", "ignored", "unknown-flag"]
-    assert run["results"][2] == {
-        "ruleId": "gpu-count",
-        "level": "error",
-        "message": {"text": GPU_COUNT},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": "article.yaml"}, "region": {"startLine": 17}}}],
-    }
-
-
 @pytest.mark.parametrize(
     ("written", "line", "rule", "says"),
     [
         ("a: [", 1, "yaml", "this is not YAML: "),
         ("a: \x01", 1, "yaml", "this is not YAML: "),
         ("- 1", 1, "yaml", "a manifest is a map"),
-        ("apiVersion: allod.dev/v1alpha1\nkind: ModelDeployments", 2, "kind", "did you mean ModelDeployment?"),
+        ("apiVersion: allod.dev/v1alpha1\nkind: ModelDeployments", 2, "kind", "write kind: ModelDeployment"),
         ("apiVersion: allod.dev/v1alpha1\nkind: ModelDeployment\nmetadata: 5\nspec: {}", 3, "type", "metadata is the number 5"),
         (
-            "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+            "apiVersion: allod.dev/v1alpha1\na: &a [1,1,1,1,1,1,1,1,1,1]\n"
             + "".join(f"{x}: &{x} [{','.join([f'*{y}'] * 10)}]\n" for x, y in ("ba", "cb", "dc", "ed", "fe")),
             1,
             "yaml",
@@ -169,7 +116,7 @@ def test_two_models_of_one_namespace_cannot_share_a_name(folder: Path, capsys: p
     (folder / "x.yaml").write_text(yaml.safe_dump_all([model(), other, elsewhere]))
     assert main(["lint", "x.yaml"]) == 1
     out = capsys.readouterr().out
-    assert "name-taken  chat already serves chat: give this model another model.servedName or other aliases" in out
+    assert "name-taken  chat claims chat too: give this model another model.servedName or other aliases" in out
     assert "1 error, 0 warnings" in out
 
 
@@ -179,7 +126,7 @@ def test_standard_input_is_read_and_empty_documents_are_passed_over(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("---\n---\n" + yaml.safe_dump(model())))
     assert main(["lint", "-"]) == 0
-    assert capsys.readouterr().out == "0 errors, 0 warnings; nothing was sent to a cluster\n"
+    assert capsys.readouterr().out == "0 errors, 0 warnings in 1 ModelDeployment; nothing was sent to a cluster\n"
 
 
 @pytest.mark.usefixtures("folder")
@@ -193,7 +140,7 @@ def test_plan_says_what_a_model_takes(capsys: pytest.CaptureFixture[str]) -> Non
         "  memory   fits: weights 14.0 GiB + overhead 3.0 GiB + KV cache 3.0 GiB for 32768 tokens = 20.0 GiB of "
         "80.0 GiB x 0.9 = 72.0 GiB of each GPU\n"
         "\n"
-        "0 errors, 0 warnings; nothing was sent to a cluster\n"
+        "0 errors, 0 warnings in 1 ModelDeployment; nothing was sent to a cluster\n"
     )
 
 
@@ -226,44 +173,6 @@ def test_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["models"][0]["fit"] is None
 
 
-@pytest.mark.usefixtures("folder")
-def test_render_prints_what_the_operator_would_make(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "--namespace", "demo", str(EXAMPLES / "chat.yaml")]) == 0
-    text = capsys.readouterr().out
-    objects = list(yaml.safe_load_all(text))
-    assert [each["kind"] for each in objects] == [
-        "NetworkPolicy",
-        "PodDisruptionBudget",
-        "ControllerRevision",
-        "Service",
-        "Service",
-        "StatefulSet",
-        "Service",
-        "PodMonitor",
-        "PrometheusRule",
-    ]
-    assert {each["metadata"]["namespace"] for each in objects} == {"demo"}
-    assert not any("ownerReferences" in each["metadata"] for each in objects)
-    assert "&id" not in text
-    assert main(["render", "-o", "json", "--namespace", "demo", str(EXAMPLES / "chat.yaml")]) == 0
-    assert json.loads(capsys.readouterr().out)["items"] == objects
-
-
-@pytest.mark.usefixtures("folder")
-def test_render_takes_the_operators_own_images(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALLOD_LLAMACPP_IMAGE", "registry.corp/llama.cpp:1")
-    main(["render", str(EXAMPLES / "chat.yaml")])
-    assert "image: registry.corp/llama.cpp:1\n" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("folder")
-def test_render_prints_no_objects_of_a_model_that_would_be_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "article.yaml"]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert GPU_COUNT in printed.err
-
-
 def test_crds_are_those_that_are_generated(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["crds"]) == 0
     assert list(yaml.safe_load_all(capsys.readouterr().out)) == manifests()
@@ -272,14 +181,11 @@ def test_crds_are_those_that_are_generated(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["lint", "absent.yaml"], "absent.yaml cannot be read: No such file or directory"),
-        (["lint", "binary.yaml"], "binary.yaml is not text in UTF-8"),
         (["plan", "article.yaml", "--model-config", "absent"], "--model-config absent: absent does not exist"),
         (["plan", "article.yaml", "--model-config", "broken/config.json"], "--model-config broken/config.json: config.json is not JSON"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(words: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     (folder / "broken").mkdir()
     (folder / "broken" / "config.json").write_text("{")
     assert main(words) == 2
@@ -324,6 +230,7 @@ sys.exit(main(sys.argv[1:]))
     [
         (["run"], 2, "pip install 'allod[operator]'"),
         (["lint", "article.yaml"], 2, "pip install 'allod[lint]'"),
+        (["render", "article.yaml"], 2, "lint, plan and render need the module cel: pip install 'allod[lint]'"),
         (["crds"], 0, ""),
         (["inspect", "--model=config.json", "--engine=LlamaCpp", "--termination-log=log"], 1, ""),
     ],
@@ -335,7 +242,7 @@ def test_the_base_install_needs_pydantic_and_yaml_alone(words: list[str], code: 
 
 
 def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:
-    command = f"{sys.executable} -m allod render {EXAMPLES / 'legal.yaml'} | head -1"
+    command = f"{sys.executable} -m allod render --operator-image=x {EXAMPLES / 'legal.yaml'} | head -1"
     ran = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
     assert ran.stderr == ""
     assert ran.stdout == "apiVersion: networking.k8s.io/v1\n"

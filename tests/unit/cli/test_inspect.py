@@ -150,7 +150,7 @@ def test_a_folder_without_a_whole_model_is_refused(files: dict[str, bytes], says
             b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n",
             "is a pointer of Git LFS and not the file itself: run git lfs pull",
         ),
-        ("model.safetensors", shard({"a": (64, 64)}, missing=100), "model.safetensors: 100 bytes of its tensors are missing"),
+        ("model.safetensors", shard({"a": (64, 64)}, missing=100), "model.safetensors: it lacks 100 bytes of its tensors"),
         ("model.safetensors", b"", "model.safetensors: its header claims 0 bytes of 0"),
         ("model.safetensors.index.json", b'{"weight_map": {"a": "model-00001-of-00002.safetensors"}}', "1 of 1 weight files are missing"),
         ("model.safetensors.index.json", b'{"weight_map": {"a": "../../secret"}}', "which is no file beside it"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from allod.domain.plan import Event, Plan
     from allod.domain.serving.beat import State
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.windows import Window
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
@@ -86,6 +87,12 @@ def no_gpus() -> Status:
     return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": says}]}
 
 
+def accepted(route: Manifest) -> Status:
+    """The Gateway sends by it."""
+    conditions = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
+    return {"parents": [{"parentRef": parent, "conditions": conditions} for parent in route["spec"]["parentRefs"]]}
+
+
 @dataclass
 class World:
     """One namespace with one model."""
@@ -119,6 +126,10 @@ class World:
     windows: Callable[[str], dict[str, Window]] = field(default=lambda _revision: {})
     """What the engines of a revision counted, by the names of the objectives."""
     annotations: dict[str, str] = field(default_factory=dict)
+    duel: Callable[[str, str], Duel | None] = field(default=lambda _new, _old: None)
+    """How the desired revision stands against the active one, by their hashes."""
+    gateway: Callable[[Manifest], Status] = field(default=accepted)
+    """What the controller of the Gateway says of a route."""
 
     def edit(self, **changes: Any) -> None:
         """Write the spec, as `kubectl edit` does: dots in names as double underscores."""
@@ -160,6 +171,7 @@ class World:
             beats=self._beats(),
             blind=self.blind,
             windows={name: self.windows(letter) for name, letter in self.letters.items()},
+            duel=self.duel(self.status.get("desiredRevision", ""), self.status.get("activeRevision", "")),
         )
 
     def _beats(self) -> dict[str, Beat]:
@@ -173,7 +185,8 @@ class World:
         """One look and what follows."""
         made = plan(self.seen, decide(self.seen, self.now))
         for manifest in made.objects:
-            self.children[ref(manifest)] = copy.deepcopy(manifest)
+            status = {"status": old["status"]} if "status" in (old := self.children.get(ref(manifest), {})) else {}
+            self.children[ref(manifest)] = copy.deepcopy(manifest) | status
         for gone in made.delete:
             self.children.pop(gone, None)
         for patch in made.marks:
@@ -199,7 +212,9 @@ class World:
         raise AssertionError(f"it does not come to rest: {steps}")
 
     def kubernetes(self) -> None:
-        """StatefulSets get their pods, pods get GPUs while there are any, engines do what they do."""
+        """StatefulSets get their pods, pods get GPUs while there are any, engines do what they do, a Gateway takes routes."""
+        for route in self._kind("HTTPRoute"):
+            route["status"] = self.gateway(route)
         wanted = {name: sts for sts in self._kind("StatefulSet") for name in _pod_names(sts)}
         self.pods = {name: pod for name, pod in self.pods.items() if name in wanted}
         for name, statefulset in wanted.items():
@@ -247,6 +262,14 @@ class World:
         selector = service["spec"]["selector"]
         return self.letter(selector[REVISION]) if selector[MODEL] == "chat" else str(selector[MODEL])
 
+    @property
+    def weights(self) -> dict[str, int]:
+        """What the Gateway sends where, by letters; empty without a route."""
+        route = self.children.get(Ref("gateway.networking.k8s.io/v1", "HTTPRoute", "ai", "chat"))
+        backends = route["spec"]["rules"][0]["backendRefs"] if route else []
+        names = {f"chat-{revision}": letter for revision, letter in self.letters.items()}
+        return {names.get(each["name"], each["name"]): each["weight"] for each in backends}
+
     def serving(self) -> list[str]:
         """Pods that answer, by the letters of their revisions."""
         up = [pod for pod in self.pods.values() if pods.is_ready(pod)]
@@ -281,12 +304,15 @@ class World:
         pods: dict[str, int | str] = {
             self.letter(sts["metadata"]["labels"][REVISION]): sts["spec"]["replicas"] for sts in self._kind("StatefulSet")
         }
-        return pods | {"route": self.route}
+        return pods | {"route": self.route} | ({"weights": str(self.weights)} if self.weights else {})
 
     def _told(self, before: dict[str, int | str]) -> list[str]:
         after = self._facts()
-        scaled = [f"{name}: {pods} pods" for name, pods in after.items() if name != "route" and before.get(name) != pods]
+        routes = ("route", "weights")
+        scaled = [f"{name}: {pods} pods" for name, pods in after.items() if name not in routes and before.get(name) != pods]
         moved = [f"route {after['route']}"] if before["route"] != after["route"] else []
+        if self.weights and before.get("weights") != after["weights"]:
+            moved.append("gateway " + ", ".join(f"{name} {weight}" for name, weight in self.weights.items()))
         gone = [f"{name}: gone" for name in before if name not in after]
         return scaled + moved + gone
 
@@ -295,7 +321,7 @@ class World:
         self.status = {}
 
     def with_neighbour(self, name: str, created: str, *served: str, **more: Any) -> None:
-        self.neighbours = (*self.neighbours, Neighbour(name, frozenset(served), created, **more))
+        self.neighbours = (*self.neighbours, Neighbour(name, created, frozenset(served), **more))
 
 
 def heard(state: State, message: str, at: datetime, *, before: bool = True) -> Beat:
@@ -308,6 +334,7 @@ def companion(*, up: int = 1, replicas: int = 1, **other: Any) -> Companion:
     names = [f"chat-small-5ba11000-{number}" for number in range(up)]
     found = tuple({"metadata": {"name": name, "uid": name}, "status": ready()} for name in names)
     fields: dict[str, Any] = {
+        "name": "chat-small",
         "served_names": frozenset({"chat", "chat-small"}),
         "task": "Generate",
         "replicas": replicas,

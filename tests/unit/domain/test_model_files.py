@@ -143,7 +143,7 @@ def test_a_header_that_does_not_fit_its_file_is_refused(prefix: bytes, size: int
         (b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}}', "tensor a has no dtype"),
         (b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}', "impossible shape"),
         (b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}', "does not have the size of its shape"),
-        (b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', "8 bytes of its tensors are missing"),
+        (b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', "it lacks 8 bytes of its tensors"),
     ],
 )
 def test_a_hostile_or_cut_off_safetensors_file_is_refused_in_a_sentence(header: bytes, says: str) -> None:

@@ -29,6 +29,7 @@ def test_the_hash_of_a_spec_never_changes() -> None:
         {"monitoring": {"podMonitor": False}},
         {"networkPolicy": {"allowFrom": []}},
         {"health": {"slos": [SLO]}},
+        {"health": {"page": {"after": "1h"}}},
         {"a field of a later version": 1},
     ],
     ids=str,

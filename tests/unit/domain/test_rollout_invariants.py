@@ -10,7 +10,12 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from allod.domain.names import REVISION
+from allod.domain.serving.canary import ERRORS
+from allod.domain.serving.claim import Held
+from allod.domain.serving.contest import Duel
+from allod.domain.serving.counts import Counts
 from allod.domain.serving.decide import decide
+from allod.domain.serving.gateway import API
 from allod.domain.serving.revision import edition
 from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan
@@ -30,8 +35,17 @@ ENGINES: dict[str, Callable[[], Status]] = {
     "hung": hung,
 }
 LENGTHS = (1024, 2048, 4096)
-STRATEGIES = ("Surge", "Recreate", "StandbyHandoff")
+STRATEGIES = ("Surge", "Recreate", "StandbyHandoff", "Canary")
+CANARY = {"parentRef": {"name": "edge"}, "steps": [{"weight": 10, "hold": "30s"}, {"weight": 50, "hold": "2m"}]}
 STANDBY = "chat-small"
+STAGES = (Held(), Held(frozenset({"chat"})), Held(frozenset({"chat"}), served=True))
+"""How far another model came under our name."""
+
+
+def rollout(strategy: str, bake: str) -> dict[str, Any]:
+    """With any strategy there is a Gateway."""
+    canary = CANARY if strategy == "Canary" else {"parentRef": CANARY["parentRef"]}
+    return {"strategy": strategy, "bake": bake, "canary": canary}
 
 
 class Watched(World):
@@ -42,12 +56,17 @@ class Watched(World):
         given_up = {each["name"] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
         same_spec = self.status.get("observedSpec") == edition(self.model.spec)
         wished = self.annotations.get(RETRY) != self.status.get("retried")
+        gateway = self.weights
         made = super().reconcile()
         has = self.asked()
+        self.look_at_the_gateway(gateway, up, had)
         if before != self.route and (before in up or (before == STANDBY and answers)) and self.spec["replicas"]:
             assert self.route in up or (self.route == STANDBY and answers), "traffic left what serves for what does not"
         assert self.route in has or self.route in ("-", STANDBY), "the Service points at a revision without a StatefulSet"
-        assert before in has or before not in had, "a revision was removed before traffic was seen to have left it"
+        gave_way = bool(self.neighbours) and before not in up
+        assert before in has or before not in had or gave_way, "a revision was removed before traffic was seen to have left it"
+        if not self.spec.get("suspend") and self.condition("Degraded")[1] == "NameTaken":
+            assert has.keys() <= had.keys(), "a model whose name another one keeps got pods"
         assert len(has) <= 2, f"more than two revisions have pods: {has}"
         assert sum(has.values()) <= max(sum(had.values()), self.most()), f"more pods than the strategy allows: {had} -> {has}"
         if same_spec and not wished:
@@ -56,15 +75,33 @@ class Watched(World):
             assert not tried, "a revision that was given up has pods again"
         return made
 
+    def look_at_the_gateway(self, before: dict[str, int], up: list[str], had: dict[str, int]) -> None:
+        """Weights are 100 together, on targets with ready pods; nothing is taken from under them."""
+        weights, has = self.weights, self.asked()
+        if not weights or self.spec.get("suspend"):
+            return
+        assert sum(weights.values()) == 100, f"weights are not 100 together: {weights}"
+        assert len(weights) <= 2
+        home = self.letters.get(self.status.get("activeRevision", ""), "")
+        trying = set(weights) - {home} if len(weights) == 2 else set()
+        assert not trying - set(up), f"a target without ready pods gets traffic: {weights}, {up} are ready"
+        failed = {self.letters[each["name"]] for each in self.status["revisions"] if each["state"] == "Failed"}
+        assert not trying & failed, "a revision that was given up gets traffic"
+        lost = [name for name in before if name != home and name in had and has.get(name, 0) < had[name]]
+        assert not lost, f"pods go before their traffic has left them: {lost} of {before}"
+
     def standby_answers(self) -> bool:
         return self.companion is not None and bool(self.companion.pods)
 
     def most(self) -> int:
         rollout, wanted = self.spec["rollout"], int(self.spec["replicas"])
-        return wanted + (int(rollout.get("maxSurge", wanted)) if rollout.get("strategy", "Surge") == "Surge" else 0)
+        beside = rollout.get("strategy", "Surge") in ("Surge", "Canary")
+        return wanted + (int(rollout.get("maxSurge", wanted)) if beside else 0)
 
     def at_rest(self) -> None:
         """What has to hold once nothing changes any more."""
+        if self.weights and self.status.get("revisions") and "canary" not in self.status and not self.spec.get("suspend"):
+            assert list(self.weights.values()) == [100], f"without a canary one target gets everything: {self.weights}"
         if not self.spec["replicas"] or self.spec.get("suspend"):
             return
         up = self.serving()
@@ -99,6 +136,12 @@ class Rollouts(RuleBasedStateMachine):
         super().__init__()
         self.world = Watched()
         self.does: dict[int, str] = {}
+        self.failed = 0
+
+    def compare(self, new: str, old: str) -> Duel | None:
+        """Of a hundred requests so many failed."""
+        duel = Duel(new, old, (ERRORS,))
+        return duel.after(Counts({"answered": 100 - self.failed, "failed": self.failed}), Counts({"answered": 1000.0}))
 
     @initialize(
         gpus=st.integers(0, 4),
@@ -114,7 +157,9 @@ class Rollouts(RuleBasedStateMachine):
         self.world.spec["standby"] = {"modelDeploymentRef": {"name": STANDBY}}
         self.world.spec["health"] = {"failover": {"holdFor": "1m"}}
         stepwise = {"maxSurge": surge} if surge and strategy == "Surge" else {}
-        self.world.spec["rollout"] = {"strategy": strategy, "bake": bake} | stepwise
+        self.world.spec["rollout"] = rollout(strategy, bake) | stepwise
+        self.world.apis = frozenset({API})
+        self.world.duel = self.compare
         self.world.spec["replicas"] = replicas
         self.world.spec["engine"]["maxModelLen"] = LENGTHS[0]
         self.world.engine = lambda letter: ENGINES[self.does.get(self.world.length(letter), "ready")]()
@@ -145,9 +190,36 @@ class Rollouts(RuleBasedStateMachine):
     def the_standby_comes_and_goes(self, up: int) -> None:
         self.world.companion = companion(up=up)
 
+    @rule(
+        stage=st.sampled_from([None, *STAGES]),
+        created=st.sampled_from(["2026-11-20T00:00:00Z", "2026-11-20T01:00:00Z", "2026-11-20T02:00:00Z"]),
+    )
+    def a_rival_for_the_name_comes_and_goes(self, stage: Held | None, created: str) -> None:
+        self.world.neighbours = ()
+        if stage is not None:
+            self.world.with_neighbour("brother", created, "chat", held=stage)
+
     @rule(strategy=st.sampled_from(STRATEGIES))
     def a_person_prefers_another_strategy(self, strategy: str) -> None:
-        self.world.edit(rollout={"strategy": strategy, "bake": self.world.spec["rollout"]["bake"]})
+        self.world.edit(rollout=rollout(strategy, self.world.spec["rollout"]["bake"]))
+
+    @rule(failed=st.sampled_from([0, 0, 30]))
+    def the_comparison_turns_out_otherwise(self, failed: int) -> None:
+        self.failed = failed
+
+    @rule(served=st.booleans())
+    def the_gateway_api_comes_and_goes(self, served: bool) -> None:  # noqa: FBT001  # Hypothesis draws it
+        self.world.apis = frozenset({API}) if served else frozenset()
+        for name in [] if served else [name for name in self.world.children if name.kind == "HTTPRoute"]:
+            del self.world.children[name]
+
+    @rule(says=st.sampled_from(["True", "False"]))
+    def the_gateway_changes_its_mind(self, says: str) -> None:
+        def answer(route: dict[str, Any]) -> dict[str, Any]:
+            conditions = [{"type": "Accepted", "status": says, "reason": "Pending"}]
+            return {"parents": [{"parentRef": route["spec"]["parentRefs"][0], "conditions": conditions}]}
+
+        self.world.gateway = answer
 
     @rule(suspend=st.booleans())
     def a_person_suspends_or_resumes(self, suspend: bool) -> None:  # noqa: FBT001  # Hypothesis draws it

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from allod.domain.serving.claim import Held
 from unit.domain.simulation import START, World, crashing, ready, refused, serving_world, starting
 
 
@@ -254,7 +255,7 @@ def test_a_served_name_belongs_to_the_older_model() -> None:
     world = World()
     world.with_neighbour("elder", "2026-11-20T00:00:00Z", "chat", "small")
     assert world.settle() == []
-    sentence = "elder is older and already serves chat: give this model another model.servedName or other aliases"
+    sentence = "elder claims chat too and is older: give this model another model.servedName or other aliases"
     assert world.condition("Degraded") == ("True", "NameTaken", sentence)
     assert world.condition("Ready") == ("False", "NameTaken", sentence)
     assert world.children == {}
@@ -268,14 +269,70 @@ def test_a_younger_model_takes_no_name_away() -> None:
     assert world.settle() == ["A: 1 pods", "route A"]
 
 
-def test_a_model_that_runs_goes_on_when_its_name_is_claimed_by_an_older_one() -> None:
+def test_a_model_that_serves_keeps_its_name_when_an_older_one_asks_for_it() -> None:
     world = serving_world()
     world.with_neighbour("elder", "2026-11-20T00:00:00Z", "chat")
     assert world.settle() == []
+    assert world.condition("Degraded")[1] == "AsExpected"
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 1 pods", "route B", "A: gone"]
+
+
+def test_two_that_serve_one_name_go_on_and_the_younger_says_so() -> None:
+    world = serving_world()
+    world.with_neighbour("elder", "2026-11-20T00:00:00Z", "chat", held=Held(frozenset({"chat"}), served=True))
+    assert world.settle() == []
     assert world.condition("Ready")[0] == "True"
-    assert world.condition("Degraded")[1] == "NameTaken"
+    sentence = "elder already serves chat too and is older: give this model another model.servedName or other aliases"
+    assert world.condition("Degraded")[1:] == ("NameTaken", sentence)
     world.edit(engine__maxModelLen=32768)
     assert world.settle() == []
+
+
+def test_a_model_that_never_served_gives_way_to_one_that_was_started_at_the_same_time() -> None:
+    world = World(engine=lambda _: starting())
+    assert world.settle() == ["A: 1 pods", "route A"]
+    world.with_neighbour("brother", "2026-11-20T01:00:00Z", "chat", held=Held(frozenset({"chat"})))
+    assert world.settle() == ["route -", "A: gone"]
+    assert (world.children, world.pods, world.status["gpus"]) == ({}, {}, 0)
+    advice = "give this model another model.servedName or other aliases"
+    assert world.condition("Degraded")[1:] == ("NameTaken", f"brother was already started as chat: {advice}")
+    why = "brother was already started as chat too, is of the same second, and comes first by name"
+    assert world.told()[-1] == f"Warning NameTaken: {why}: {advice}"
+    world.neighbours = ()
+    world.engine = lambda _: ready()
+    assert world.settle() == ["A: 1 pods", "route A"]
+
+
+def test_an_edit_of_a_model_that_gave_no_name_up_starts_under_the_name_that_is_free() -> None:
+    world = World(engine=lambda _: starting())
+    world.settle()
+    world.with_neighbour("brother", "2026-11-20T01:00:00Z", "chat", held=Held(frozenset({"chat"})))
+    world.edit(model__servedName="chat-2")
+    assert world.settle() == ["B: 1 pods", "route B", "A: gone"]
+
+
+def test_a_new_revision_under_a_taken_name_goes_and_the_old_one_serves_under_its_own() -> None:
+    world = serving_world()
+    world.engine = lambda letter: starting() if letter == "B" else ready()
+    world.edit(model__aliases=["small"])
+    assert world.settle() == ["B: 1 pods"]
+    world.with_neighbour("younger", "2026-11-20T02:00:00Z", "small", held=Held(frozenset({"small"}), served=True))
+    assert world.settle() == ["B: gone"]
+    assert world.route == "A"
+    assert world.condition("Degraded")[2].startswith("younger already serves small: ")
+
+
+def test_a_rollback_by_hand_takes_no_name_that_was_given_to_another_meanwhile() -> None:
+    world = serving_world()
+    world.edit(model__servedName="chat-2")
+    world.settle()
+    world.with_neighbour("younger", "2026-11-20T02:00:00Z", "chat", held=Held(frozenset({"chat"}), served=True))
+    assert world.settle() == []
+    old = next(revision for revision, letter in world.letters.items() if letter == "A")
+    world.annotations = {"allod.dev/rollback-to": old}
+    assert world.settle() == []
+    assert world.condition("Degraded")[1] == "NameTaken"
 
 
 def test_an_unknown_flag_makes_no_revision_and_the_old_one_serves() -> None:
@@ -296,6 +353,16 @@ def test_a_suspended_model_keeps_the_memory_of_a_revision_to_go_back_to() -> Non
     assert world.settle() == []
     world.edit(suspend=False)
     assert world.settle() == ["A: 1 pods", "route A", "B: gone"]
+
+
+def test_a_model_of_which_one_pod_of_two_serves_is_not_taken_down() -> None:
+    world = World(gpus=1)
+    world.edit(replicas=2)
+    world.settle()
+    assert world.serving() == ["A"]
+    world.with_neighbour("elder", "2026-11-20T00:00:00Z", "chat", held=Held(frozenset({"chat"})))
+    assert world.settle() == []
+    assert world.condition("Degraded")[1] != "NameTaken"
 
 
 @pytest.mark.parametrize("lost", ["the one at home", "both"])

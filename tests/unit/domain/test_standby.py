@@ -33,7 +33,7 @@ def test_traffic_goes_to_the_standby_when_no_pod_serves_and_returns_when_the_mod
     world = world_with_standby()
     world.engine = lambda _: hung()
     assert world.settle() == ["route chat-small"]
-    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serve")
+    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serves")
     assert world.condition("FailedOver")[:2] == ("True", "FailedOver")
     assert world.condition("Degraded")[0] == "True"
     assert world.status["traffic"]["target"] == "Standby"
@@ -218,7 +218,7 @@ def test_a_standby_that_the_spec_no_longer_names_serves_until_the_model_does() -
     world.spec.pop("standby")
     world.edit()
     assert world.settle() == []
-    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serve")
+    assert world.condition("Ready") == ("True", "StandbyServing", "1 pod of the standby chat-small serves")
     assert world.condition("StandbyReady")[:2] == ("False", "StandbyRemoved")
     assert world.status["standby"]["needed"] is True, "a cold one must not fall asleep under the traffic"
     world.engine = lambda _: ready()

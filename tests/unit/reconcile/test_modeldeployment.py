@@ -250,6 +250,41 @@ async def test_monitors_come_with_the_api_and_go_with_the_wish(drive: Drive) -> 
     assert drive.cluster.names("PodMonitor") == drive.cluster.names("PrometheusRule") == ()
 
 
+async def test_a_route_comes_with_the_gateway_api_and_goes_with_the_wish(drive: Drive) -> None:
+    await settled(drive)
+    drive.edit(rollout={"bake": "0s", "canary": {"parentRef": {"name": "edge"}}})
+    await drive.settle()
+    assert drive.cluster.names("HTTPRoute") == ()
+    assert drive.condition("RouteAccepted")["reason"] == "GatewayAPIMissing"
+    assert drive.condition("Ready")["status"] == "True"
+    drive.cluster.install()
+    await drive.reconcile()
+    await drive.settle()
+    assert drive.cluster.names("HTTPRoute") == ("chat",)
+    assert drive.condition("RouteAccepted")["reason"] == "RouteNotTaken"
+    drive.edit(rollout={"bake": "0s"})
+    await drive.settle()
+    assert drive.cluster.names("HTTPRoute") == ()
+
+
+async def test_what_is_compared_is_asked_of_the_two_revisions_that_the_status_tells_of(drive: Drive) -> None:
+    drive.cluster.install()
+    drive.create(model={"uri": "pvc://models/smollm2"}, engine={"type": "vLLM"})
+    await drive.settle()
+    old = drive.model()["status"]["activeRevision"]
+    canary = {"parentRef": {"name": "edge"}, "steps": [{"weight": 5, "hold": "5m"}], "minRequests": 20}
+    drive.edit(rollout={"strategy": "Canary", "bake": "0s", "canary": canary})
+    await drive.settle()
+    assert [rule.metric for rule in drive.windows.rules] == ["ErrorRatio"], "errors are always compared"
+    assert drive.windows.pairs[-1].rules == (), "there is nobody to compare with"
+    drive.edit(engine={"type": "vLLM", "maxModelLen": 2048})
+    await drive.settle()
+    pair = drive.windows.pairs[-1]
+    assert (pair.model, pair.old, pair.new, pair.least) == ("chat", old, drive.model()["status"]["desiredRevision"], 20)
+    assert pair.rules == drive.windows.rules
+    assert pair.new != old
+
+
 DRIFT = {
     "a scale by hand": ("StatefulSet", lambda it: it["spec"].update(replicas=7)),
     "another selector": ("Service", lambda it: it["spec"].update(selector={"app": "x"})),

@@ -17,6 +17,7 @@ from allod.domain.serving.decide import decide
 from allod.domain.serving.revision import digest
 from allod.domain.serving.seen import Seen
 from allod.render.monitoring import podmonitor, prometheusrule
+from allod.render.serving import httproute
 from allod.render.serving.plan import plan
 from unit.domain.simulation import DEFAULTS, SPEC, START
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "models"
 MODELS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 KUBERNETES = "1.36"
-OPTIONAL = frozenset({podmonitor.API, prometheusrule.API})
+OPTIONAL = frozenset({podmonitor.API, prometheusrule.API, httproute.API})
 
 
 def rendered(raw: dict[str, Any], apis: frozenset[str] = OPTIONAL) -> list[Manifest]:
@@ -128,9 +129,13 @@ def test_monitoring_can_be_left_out() -> None:
     assert not {manifest["kind"] for manifest in rendered(raw)} & {"PodMonitor", "PrometheusRule"}
 
 
-def test_a_model_without_replicas_raises_no_alarm_about_being_down() -> None:
-    rules = of("PrometheusRule", rendered({"metadata": {"name": "chat"}, "spec": SPEC | {"replicas": 0}}))["spec"]["groups"][0]["rules"]
-    assert "AllodModelDown" not in {rule.get("alert") for rule in rules}
+def test_a_short_window_is_scraped_as_often_as_the_operator_looks() -> None:
+    def interval(window: str) -> Any:
+        slo = {"name": "errors", "metric": "ErrorRatio", "threshold": "0.01", "window": window}
+        objects = rendered({"metadata": {"name": "chat"}, "spec": SPEC | {"health": {"slos": [slo]}}})
+        return of("PodMonitor", objects)["spec"]["podMetricsEndpoints"][0]["interval"]
+
+    assert (interval("59s"), interval("1m")) == ("10s", "15s")
 
 
 def test_pods_meet_the_restricted_standard_and_know_no_token_and_no_service() -> None:

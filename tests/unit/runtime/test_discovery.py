@@ -59,7 +59,7 @@ async def test_an_optional_kind_is_found_within_half_a_minute(cluster: FakeClust
         cluster.install()
         await discovery.other_than(before)
         assert asyncio.get_running_loop().time() <= 30
-        assert discovery.apis == {"monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule"}
+        assert discovery.apis == {f"{each.api_version}/{each.kind}" for each in OPTIONAL}
         assert discovery.resources == (*REQUIRED, *OPTIONAL)
 
 

@@ -12,8 +12,18 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 
+NOW = "2026-11-20T00:00:00Z"
+
+
 def thing(kind: str, name: str, labels: dict[str, str] | None = None, **more: Any) -> Manifest:
-    meta = {"name": name, "namespace": "ai", "uid": f"{kind}-{name}", "resourceVersion": "1", "labels": labels or {}}
+    meta = {
+        "name": name,
+        "namespace": "ai",
+        "uid": f"{kind}-{name}",
+        "resourceVersion": "1",
+        "labels": labels or {},
+        "creationTimestamp": NOW,
+    }
     version = {"ModelDeployment": API_VERSION, "StatefulSet": "apps/v1"}.get(kind, "v1")
     return {"apiVersion": version, "kind": kind, "metadata": meta, **more}
 

@@ -56,7 +56,7 @@ async def test_the_names_of_the_figures_stay(base: str, metrics: Metrics) -> Non
     metrics.leader.set(1)
     metrics.heartbeat_states(("Serving", "Gone"), len)
     metrics.listened(5, 0.02)
-    metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Serving"}]}})
     _, text = await page(f"{base}/metrics")
     for line in (
         'allod_reconcile_total{kind="ModelDeployment",result="changed"} 1.0',
@@ -67,7 +67,7 @@ async def test_the_names_of_the_figures_stay(base: str, metrics: Metrics) -> Non
         "allod_workqueue_latency_seconds_count 1.0",
         "allod_workqueue_depth 3.0",
         "allod_leader 1.0",
-        'allod_condition{kind="ModelDeployment",name="chat",namespace="ai",status="True",type="Ready"} 1.0',
+        'allod_condition{kind="ModelDeployment",name="chat",namespace="ai",reason="Serving",status="True",type="Ready"} 1.0',
         'allod_heartbeat_pods{state="Gone"} 4.0',
         'allod_heartbeat_pods{state="Serving"} 7.0',
         "allod_heartbeats_total 5.0",
@@ -78,11 +78,14 @@ async def test_the_names_of_the_figures_stay(base: str, metrics: Metrics) -> Non
 
 
 async def test_a_condition_has_one_series_and_none_when_its_object_is_gone(base: str, metrics: Metrics) -> None:
-    metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
-    metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "False"}]}})
+    metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Serving"}]}})
+    metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "Unavailable"}]}})
     _, text = await page(f"{base}/metrics")
     assert text.count("allod_condition{") == 1
-    assert 'status="False"' in text
+    assert 'reason="Unavailable",status="False"' in text
+    metrics.conditions(KEY, {"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "CrashLoop"}]}})
+    _, text = await page(f"{base}/metrics")
+    assert text.count("allod_condition{") == 1, "another reason is the same question"
     metrics.conditions(KEY, None)
     assert "allod_condition{" not in (await page(f"{base}/metrics"))[1]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
-from allod.domain.serving import adapteranswers, wishes
+from allod.domain.serving import adapteranswers, canary, gateway, wishes
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standbyanswers as standbys
 from allod.domain.serving.crossroads import ASLEEP, WAKING
@@ -32,6 +32,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         gpus_available(outcome),
         fits_memory(outcome),
         *(standbys.conditions(outcome) if outcome.found.standby or outcome.away else ()),
+        *((route_accepted(outcome),) if outcome.seen.model.spec.rollout.canary.parent_ref else ()),
         *adapteranswers.conditions(outcome),
     )
 
@@ -40,7 +41,8 @@ def ready(outcome: Outcome) -> Condition:
     """Does the model serve now? True as long as one pod of any revision does: that is the point of it."""
     active = outcome.active
     if outcome.away and outcome.standby_pods:
-        serves = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.away.model} serve"
+        pods_ = f"{count(outcome.standby_pods, 'pod')} of the standby {outcome.away.model}"
+        serves = f"{pods_} {'serves' if outcome.standby_pods == 1 else 'serve'}"
         return Condition("Ready", "True", "StandbyServing", serves)
     if active and active.ready and not outcome.away:
         return Condition("Ready", "True", "Serving", f"{active.ready} of {outcome.wanted} pods of revision {outcome.step.home} serve")
@@ -72,6 +74,9 @@ def progressing(outcome: Outcome) -> Condition:
     ready = desired.ready if desired else 0
     if not outcome.rolling and ready >= outcome.wanted and not outcome.away:
         return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, 'ready pod')}")
+    if outcome.course and not trouble and ready >= outcome.wanted:
+        stands = canary.told(outcome.course, len(outcome.seen.model.spec.rollout.canary.steps))
+        return Condition("Progressing", "True", "Canary", f"revision {name} is on trial, {stands}")
     reason = trouble.reason if trouble else "RollingOut" if outcome.rolling else "Starting"
     return Condition("Progressing", "True", reason, f"{ready} of {outcome.wanted} pods of revision {name} are ready")
 
@@ -115,6 +120,15 @@ def stalled(outcome: Outcome) -> Condition:
     return Condition("Stalled", "False", "AsExpected", "nothing waits for a person")
 
 
+def route_accepted(outcome: Outcome) -> Condition:
+    """Does the Gateway send by the weights of the HTTPRoute?"""
+    if found := gateway.problem(outcome.seen):
+        waits = found.reason in ("RouteNotMade", "RouteNotTaken")
+        return Condition("RouteAccepted", "Unknown" if waits else "False", found.reason, found.message)
+    sends = ", ".join(f"{weight} percent to {name}" for name, weight in outcome.weights.items())
+    return Condition("RouteAccepted", "True", "Accepted", f"the Gateway sends {sends}")
+
+
 def model_available(outcome: Outcome) -> Condition:
     """Can the engine read the model's files?"""
     if found := _found("ModelAvailable", outcome):
@@ -148,7 +162,8 @@ def fits_memory(outcome: Outcome) -> Condition:
     subject = outcome.subject
     figures = outcome.seen.figures.get(subject.revision.hash) if subject else None
     if figures:
-        room = f"the engine has room for {count(figures.kv_cache_tokens, 'token')}, {figures.max_concurrency:g} requests of full length"
+        at_once = count(figures.max_concurrency, "request")
+        room = f"the engine has room for {count(figures.kv_cache_tokens, 'token')}, {at_once} of full length"
         return Condition("FitsMemory", "True", "Measured", room)
     inspected = subject.inspection if subject else None
     if inspected:

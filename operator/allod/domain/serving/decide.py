@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import sideline, story
+from allod.domain.serving import candidate, page, sideline, story
 from allod.domain.serving.adapteranswers import behind
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
 from allod.domain.serving.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
-from allod.domain.serving.refusals import refusal
+from allod.domain.serving.refusals import gives_way, goes_on, refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
 from allod.domain.serving.schedule import next_time
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from allod.domain.serving.canary import Course
     from allod.domain.serving.drill import Drill
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revision import Revision
@@ -40,17 +41,18 @@ def decide(seen: Seen, now: datetime) -> Decision:
     if seen.model.metadata.deletion_timestamp:
         return Decision(hands_off=True)
     found = survey(seen, now)
-    refused = refusal(seen)
+    refused = refusal(seen, found)
     suspended = seen.model.spec.suspend
+    trying = candidate.candidate(seen, found, now)
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
-        step = next_step(_position(seen, found, refused))
+        step = next_step(_position(seen, found, refused, trying))
     runs = drill(seen, found, step, now)
     if not suspended:
         route = next_route(crossroads(seen, found, step, now, drill=runs is not None and runs.wants_traffic(now)))
     away = _away(seen, found, route)
-    outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now)
+    outcome = Outcome(seen, found, step, route, away, runs, None if suspended else refused, now, trying)
     steps = story.steps(outcome)
     fence = () if suspended else fenced(seen, found, route, now)
     turned = () if suspended else sideline.turns(seen, found, now)
@@ -60,15 +62,24 @@ def decide(seen: Seen, now: datetime) -> Decision:
         home=step.home,
         away=away,
         behind=behind(seen, found),
+        share=(found.desired.hash, step.share) if step.share else None,
         fence=fence,
         turned=turned,
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
-        requeue_after=_look_again(
-            route, [*found.look_again(now), *due(seen, found, route, now), *sideline.due(seen, found, now), *_drills(seen, runs, now)], now
-        ),
+        requeue_after=_look_again(route, [*_moments(outcome), *_drills(seen, runs, now)], now),
     )
+
+
+def _moments(outcome: Outcome) -> Iterator[datetime]:
+    """When something turns of which no event tells."""
+    seen, found, now = outcome.seen, outcome.found, outcome.now
+    yield from found.look_again(now)
+    yield from due(seen, found, outcome.route, now)
+    yield from sideline.due(seen, found, now)
+    yield from candidate.due(outcome.course)
+    yield from page.due(outcome)
 
 
 def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]:
@@ -80,24 +91,26 @@ def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]
         yield due_at
 
 
-def _position(seen: Seen, found: Survey, refused: Finding | None) -> Position:
-    name, rollout = found.desired.hash, seen.model.spec.rollout
-    runs = name in found.facts and bool(found.facts[name].asked)
+def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course | None) -> Position:
+    rollout = seen.model.spec.rollout
     return Position(
-        desired=None if refused and not runs else name,
+        desired=None if refused and not goes_on(found, refused) else found.desired.hash,
         wanted=wanted(seen),
-        home=found.home,
+        home=None if gives_way(seen, found) else found.home,
         standings={revision: facts.standing for revision, facts in found.facts.items()},
         fallback=found.fallback,
         strategy=rollout.strategy,
         surge=rollout.max_surge,
         on_standby=found.on_standby is not None,
         standby_ready=bool(found.standby and found.standby.ready),
+        shares=found.shares,
+        course=trying,
     )
 
 
 def _as_it_is(found: Survey) -> Step:
-    return Step({name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}, found.home)
+    pods = {name: facts.asked for name, facts in found.facts.items() if facts.asked is not None}
+    return Step(pods, found.home, share=found.shares.get(found.desired.hash, 0) if found.desired.hash != found.home else 0)
 
 
 def _away(seen: Seen, found: Survey, route: Route) -> Away | None:

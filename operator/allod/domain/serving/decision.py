@@ -39,6 +39,8 @@ class Decision:
     """Where the Service points instead of there."""
     behind: tuple[Manifest, ...] = ()
     """Pods that do not know yet which adapters they are to have, and whose kubelet was not told to look."""
+    share: tuple[str, int] | None = None
+    """Hash of a revision on trial, and percent of the Gateway's traffic for it. None: it has none."""
     fence: tuple[Manifest, ...] = ()
     """Pods that hang and that traffic has left: ended at once."""
     turned: tuple[Turn, ...] = ()

@@ -196,7 +196,7 @@ def _longest(room: int, per_token: int, block: int, slots: int) -> str:
 
 
 def _sentence(demand: Demand, budget: Budget, cache: int, length: int) -> str:
-    parts = f"weights {memory(budget.weights)} + overhead {memory(budget.overhead)} + KV cache {memory(cache)} for {length} tokens"
+    parts = f"weights {memory(budget.weights)} + overhead {memory(budget.overhead)} + KV cache {memory(cache)} for {count(length, 'token')}"
     return f"{parts} = {memory(budget.weights + budget.overhead + cache)} of {_of(demand, budget)}"
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.domain.serving import drill as drills
+from allod.domain.serving import gateway, wanted
 from allod.domain.serving import standby as standbys
-from allod.domain.serving import wanted
 from allod.domain.serving.crossroads import silent_for, waking
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from allod.domain.serving.canary import Course
     from allod.domain.serving.decision import Away
     from allod.domain.serving.drill import Drill, Result
     from allod.domain.serving.finding import Finding
@@ -38,6 +39,18 @@ class Outcome:
     refused: Finding | None
     """Why no revision is made of the spec."""
     now: datetime
+    course: Course | None = None
+    """How far the new revision is as a canary, while it is one."""
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Percent of the Gateway's traffic by what gets it, revisions by hash. Empty without a Gateway."""
+        if self.step.home is None or self.seen.model.spec.rollout.canary.parent_ref is None:
+            return {}
+        if self.away:
+            return {self.away.model: 100}
+        share = {self.found.desired.hash: self.step.share} if self.step.share else {}
+        return {self.step.home: 100 - self.step.share} | share
 
     @property
     def wanted(self) -> int:
@@ -110,6 +123,8 @@ class Outcome:
         """The one thing that a person should know first: a refusal, traffic that waits, what is wrong with what is wanted, then serves."""
         if self.refused or self.route.waits:
             return self.refused or self.route.waits
+        if self.course and self.course.blocked:
+            return gateway.problem(self.seen)
         for facts in (self.desired, self.active):
             if facts and facts.finding and (self.wanted or facts.failed):
                 return facts.finding

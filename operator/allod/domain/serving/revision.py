@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NOT_THE_PODS = frozenset({"replicas", "monitoring", "networkPolicy", "suspend", "standby", "rollout"})
 """Fields of the spec that no pod is made of. A later field that changes no pod belongs here: else setting it restarts the model."""
-NOT_THE_PROBES = frozenset({"failover", "rollback", "slos"})
+NOT_THE_PROBES = frozenset({"failover", "page", "rollback", "slos"})
 """The same below `health`."""
 
 NOT_AN_EDIT = frozenset({"replicas", "suspend"})

@@ -14,13 +14,15 @@ to repeat and to lose, and the same position gives the same step:
 
 How `rolling` exchanges the pods is the strategy's: Surge starts B beside A, in steps of `surge` pods; Recreate ends A first;
 StandbyHandoff moves traffic to the standby, then does as Recreate. Surge does so too when no GPUs are free for B and a standby is ready.
+Canary starts B beside A as Surge does, and stays in `rolling` while B gets a share of the Gateway's traffic, until `canary` says that it is
+through. When A is lost meanwhile, B gets everything as in a surge: any is better than none.
 
 Where the complexity comes from: A and B may each fail, come back, or lose their GPUs at every arrow, and a third revision may be wanted at
 every arrow. So nothing is remembered of the way: a step looks at pods alone, and there are never more than two revisions with pods.
 
 Invariants (property tests hold them under random failures, restarts, edits and losses of status):
 - the home does not leave a revision that has ready pods for one that has none, unless the strategy says so;
-- a revision that traffic is on is never removed, and one that it left only after it was seen to have left;
+- a revision that traffic is on is never removed, and one that it left only after it was seen to have left, the Gateway's traffic too;
 - at most two revisions have pods, and together no more than `wanted + surge` are asked for on the way up;
 - a revision that was given up gets no pods until the spec changes or somebody asks for it;
 - it comes to rest.
@@ -37,7 +39,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Strategy = Literal["Surge", "Recreate", "StandbyHandoff"]
+    from allod.domain.serving.canary import Course
+
+Strategy = Literal["Surge", "Recreate", "StandbyHandoff", "Canary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +84,24 @@ class Position:
     """The Service was seen to point at the standby."""
     standby_ready: bool = False
     """It could take over, or has."""
+    shares: Mapping[str, int] = field(default_factory=dict)
+    """Percent of the Gateway's traffic by revision, as its route was seen to say."""
+    course: Course | None = None
+    """What is next for the desired revision as a canary. None: it is no canary."""
 
     def of(self, revision: str | None) -> Standing:
         """A revision that nobody saw yet has nothing."""
         return self.standings.get(revision or "", Standing())
 
     @property
+    def beside(self) -> bool:
+        """Whether the new pods start while the old ones run."""
+        return self.strategy in ("Surge", "Canary")
+
+    @property
     def most(self) -> int:
         """Pods of two revisions together."""
-        if self.strategy != "Surge":
+        if not self.beside:
             return self.wanted
         return self.wanted + (self.wanted if self.surge is None else self.surge)
 
@@ -102,10 +115,24 @@ class Step:
     home: str | None
     handoff: bool = False
     """Traffic has to be on the standby for the rollout's sake, as soon as that is ready and until the home is."""
+    share: int = 0
+    """Percent of the Gateway's traffic for the desired revision, while it is not at home."""
 
 
 def next_step(at: Position) -> Step:
     """Take one step. At rest the step changes nothing."""
+    step = _next(at)
+    leaves = (name for name in at.shares if name != step.home and step.allocation.get(name, 0) < at.of(name).pods)
+    return _recalled(at, step) if any(leaves) else step
+
+
+def _recalled(at: Position, step: Step) -> Step:
+    """The Gateway's traffic leaves first, the pods go in the next step."""
+    there = {name: standing.pods for name, standing in at.standings.items() if standing.pods or name in step.allocation}
+    return Step(there, at.home)
+
+
+def _next(at: Position) -> Step:
     if at.desired is None:
         return _hold(at)
     if at.home is None:
@@ -115,6 +142,8 @@ def next_step(at: Position) -> Step:
         return _back(at, at.home, at.fallback)
     if at.home == at.desired:
         return _settled(at, at.home)
+    if at.course and at.of(at.home).ready and not at.of(at.home).failed:
+        return _trying(at, at.course, at.home, at.desired)
     return _rolling(at, at.home, at.desired)
 
 
@@ -127,7 +156,7 @@ def _settled(at: Position, home: str) -> Step:
     """At home in the revision that the spec asks for. While it bakes, the pods of the one before it stay."""
     new, before = at.of(home), _kept_for_bake(at, home)
     waits = at.on_standby and not new.failed and new.ready < at.wanted
-    if before is None or (new.ready and (new.short or at.strategy != "Surge")):  # the new pods need the GPUs of the old
+    if before is None or (new.ready and (new.short or not at.beside)):  # the new pods need the GPUs of the old
         return Step({home: _full(at, home)}, home, handoff=waits)
     old = at.of(before)
     if old.ready and not new.ready and not new.failed and at.wanted:
@@ -149,7 +178,7 @@ def _back(at: Position, failed: str, good: str) -> Step:
     if new.ready >= max(1, min(old.ready, at.wanted)):
         return Step({good: _full(at, good), failed: old.pods}, good)
     # What still answers, if badly, goes on until the other does, or until the standby has taken over because there is no room for both.
-    if at.strategy == "Surge":
+    if at.beside:
         crowded = new.short and old.pods > 0
         stays = old.pods if old.ready and not (crowded and at.on_standby) else 0
         return Step({good: _full(at, good), failed: stays}, failed, handoff=crowded and at.standby_ready)
@@ -174,10 +203,18 @@ def _rolling(at: Position, home: str, desired: str) -> Step:
     return Step({home: _shrunk(at, old, new), desired: _grown(at, old, new)}, home)
 
 
+def _trying(at: Position, course: Course, home: str, desired: str) -> Step:
+    """A canary. The active one keeps all its pods: it may have to take everything back at any time."""
+    if course.through:
+        return Step({home: at.of(home).pods, desired: at.of(desired).pods}, desired)
+    started = at.of(desired).pods if course.blocked else _full(at, desired)
+    return Step({home: _full(at, home), desired: started}, home, share=course.weight)
+
+
 def _abandon(at: Position, home: str, desired: str) -> Step:
     """Nothing is lost with the old pods, if there are any; only their GPUs may not be free yet."""
     old, new = at.of(home), at.of(desired)
-    if at.strategy != "Surge" and (old.pods or old.leaving):
+    if not at.beside and (old.pods or old.leaving):
         return Step({home: 0, desired: 0}, home, handoff=at.on_standby)
     kept = min(old.pods, at.wanted)
     return Step({home: kept, desired: _grown(at, old, new)}, desired, handoff=at.on_standby and new.ready < at.wanted)

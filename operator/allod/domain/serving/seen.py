@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from allod.domain.serving.claim import Claim
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
     from allod.domain.serving.beat import Beat
+    from allod.domain.serving.contest import Duel
     from allod.domain.serving.windows import Window
 
 
@@ -31,26 +34,18 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Another ModelDeployment of the same namespace: enough to see that two models claim one name."""
+class Neighbour(Claim):
+    """Another ModelDeployment of the same namespace: enough to see that two models claim one name, and who needs a standby."""
 
-    name: str
-    served_names: frozenset[str]
-    """`servedName` (or the object's name) and all aliases."""
-    created: str
-    """creationTimestamp, RFC 3339: the older one keeps a name that two claim."""
-    standby: str | None = None
-    """The ModelDeployment that answers for it when it cannot."""
     needs_standby: bool = False
     """It wants that one to serve now: `status.standby.needed`."""
-    traffic: str | None = None
-    """The ModelDeployment that answers for it now. Not `standby` when the spec was edited meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Companion:
     """A ModelDeployment that answers for this one, or could."""
 
+    name: str
     served_names: frozenset[str]
     task: str
     replicas: int
@@ -100,5 +95,7 @@ class Seen:
     """Other models that this operator moved to their standbys within the window of its blast radius."""
     windows: Mapping[str, Mapping[str, Window]] = field(default_factory=dict)
     """By revision hash, then by the name of the SLO in `health.slos`; only revisions with pods that were asked."""
+    duel: Duel | None = None
+    """The revision on trial against the active one, as far as their engines were asked."""
     events: tuple[Manifest, ...] = ()
     """Warning events about the StatefulSets of this model (a refused pod never becomes a pod: quota, policy, admission)."""

@@ -10,6 +10,7 @@ from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 
 if TYPE_CHECKING:
+    from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Companion, Seen
 
@@ -82,13 +83,13 @@ def find(seen: Seen) -> StandbySeen | None:
         problem = f"there is no ModelDeployment {name} in namespace {seen.model.metadata.namespace}: create it, or correct standby"
         return StandbySeen(name, None, 0, cold=False, problem=Finding("StandbyNotFound", problem))
     ready = answering(seen, name)
-    problem_found = _misfit(seen, name, there) or _not_serving(name, there, ready)
+    problem_found = misfit(seen.model, there) or _not_serving(name, there, ready)
     return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found)
 
 
-def _misfit(seen: Seen, name: str, there: Companion) -> Finding | None:
-    """What only a person can mend."""
-    model = seen.model
+def misfit(model: ModelDeployment, there: Companion) -> Finding | None:
+    """What only a person can mend: why `there`, whom the model's spec names, could not answer for it however well it is."""
+    name = there.name
     if there.standby == model.metadata.name:
         return Finding("StandbyPointsBack", f"{name} names {model.metadata.name} as its own standby: one of the two has to stand by itself")
     if there.task != model.spec.model.task:

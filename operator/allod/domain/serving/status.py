@@ -36,6 +36,7 @@ def status(outcome: Outcome, steps: Steps) -> Manifest:
         "activeRevision": home,
         "desiredRevision": outcome.found.desired.hash,
         "traffic": _traffic(outcome),
+        "canary": _canary(outcome),
         "standby": _standby(outcome),
         **_followed(outcome),
         "revisions": _revisions(outcome),
@@ -61,7 +62,17 @@ def _traffic(outcome: Outcome) -> dict[str, Any] | None:
         told = {"target": "Standby", "name": outcome.away.model} | ({"reason": outcome.route.why} if outcome.route.why else {})
     same = all(before.get(key) == told[key] for key in ("target", "name"))
     since = before.get("since") if same else None
-    return told | {"since": since or timestamp(outcome.now)}
+    weights = [{"name": name, "weight": weight} for name, weight in outcome.weights.items()]
+    return told | {"since": since or timestamp(outcome.now)} | ({"weights": weights} if weights else {})
+
+
+def _canary(outcome: Outcome) -> dict[str, Any] | None:
+    """Until it has arrived, or was given up."""
+    if outcome.seen.model.spec.suspend:
+        return outcome.seen.status.get("canary")
+    if outcome.course is None or outcome.course.through:
+        return None
+    return outcome.course.stage.document(outcome.found.desired.hash, len(outcome.seen.model.spec.rollout.canary.steps))
 
 
 def _standby(outcome: Outcome) -> dict[str, Any] | None:

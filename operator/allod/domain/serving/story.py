@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
 from allod.domain.quantity import duration
-from allod.domain.serving import adapteranswers, answers, wishes
+from allod.domain.serving import adapteranswers, answers, canarystory, wishes
 from allod.domain.serving.crossroads import RETURNED
+from allod.domain.serving.page import PAGED, paged
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
 
@@ -27,14 +28,15 @@ Steps = list[dict[str, Any]]
 
 LONGEST_NOTE = 1024
 """Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed"})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed", PAGED})
 
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     if outcome.seen.model.spec.suspend:
         return []
-    told = (_created(outcome), _retried(outcome), _failed(outcome), _moved(outcome), _drilled(outcome), _good(outcome))
+    revisions = (_created(outcome), _retried(outcome), _failed(outcome), canarystory.step(outcome))
+    told = (*revisions, _moved(outcome), _drilled(outcome), _good(outcome), paged(outcome))
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 
@@ -104,7 +106,8 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
     left = outcome.found.facts.get(before["name"])
     if left and left.failed and left.finding:
         return {"action": "RolledBack", "from": before["name"], "to": after, "cause": f"{left.finding.message}; {ready}"}
-    return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": ready}
+    through = canarystory.through(outcome)
+    return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": f"{through}; {ready}" if through else ready}
 
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,6 +155,8 @@ def _note(step: dict[str, Any]) -> str:
     match step["action"]:
         case "RevisionFailed":
             note = f"revision {step['from']} was given up: {step['cause']}"
+        case "Paged":
+            note = f"a person is needed: {step['cause']}"
         case "RevisionCreated" | "RevisionRestored" | "RevisionRetried" | "RevisionGood":
             note = f"revision {step['to']}: {step['cause']}"
         case _:

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import REVISION, child
+from allod.domain.serving import canary, gateway, wishes
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standby as standbys
 from allod.domain.serving import trial as trials
-from allod.domain.serving import wishes
 from allod.domain.serving.evidence import finding as heard
 from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
@@ -48,6 +48,8 @@ class Survey:
     """The standby that the stable Service points at instead."""
     standby: StandbySeen | None
     """The one that the spec names."""
+    shares: Mapping[str, int]
+    """Percent of the Gateway's traffic by revision, of those that were seen to get any."""
 
     def look_again(self, now: datetime) -> Iterator[datetime]:
         """When something turns of which no event tells: a trial, a pod that is prepared for too long."""
@@ -82,7 +84,16 @@ def survey(seen: Seen, now: datetime) -> Survey:
     wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
     desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
-    found = Survey(desired, wanted not in by_hash, by_hand not in (None, spec), {}, home, on_standby, standbys.find(seen))
+    found = Survey(
+        desired,
+        wanted not in by_hash,
+        by_hand not in (None, spec),
+        {},
+        home,
+        on_standby,
+        standbys.find(seen),
+        gateway.shares(seen, by_hash),
+    )
     return replace(found, facts=_judged(seen, found, known, now))
 
 
@@ -117,7 +128,7 @@ def _judged(seen: Seen, found: Survey, known: Sequence[Revision], now: datetime)
             tried[name],
             rules,
             another_ready=elsewhere or any(cases[other].ready for other in others),
-            way_back=name == found.home and any(_could_serve(cases[other], tried[other]) for other in others),
+            way_back=cases[name].shares or (name == found.home and any(_could_serve(cases[other], tried[other]) for other in others)),
         )
         pods_ = _pods(seen, name)
         staying = _staying(pods_)
@@ -146,6 +157,8 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
     given_up = _given_up_before(before)
     before = {} if given_up and again else before  # another try is a new trial
     proven = bool(before.get("readySince") or before.get("goodSince"))
+    told = seen.status.get("canary") or {}
+    shares = found.home not in (None, name) and (name in found.shares or (told.get("revision") == name and told.get("step", 0) > 0))
     return Case(
         now=now,
         before=before,
@@ -158,12 +171,20 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
         home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
         alone=not seen.status.get("revisions") and not any(_statefulset(seen, other.hash) for other in known if other != revision),
         given_up=None if again else given_up,
+        shares=shares,
+        worse=_worse(seen, found, name),
     )
 
 
 def _revision_seen(seen: Seen, revision: Revision, staying: tuple[Manifest, ...], now: datetime, *, proven: bool) -> RevisionSeen:
     events = tuple(event for event in seen.events if _about(event) == child(seen.model.metadata.name, revision.hash))
     return RevisionSeen(now, _asked(seen, revision.hash) or 0, staying, proven, events, revision.snapshot)
+
+
+def _worse(seen: Seen, found: Survey, name: str) -> Finding | None:
+    if name == found.home or name != found.desired.hash:
+        return None
+    return canary.verdict(seen.duel, name, found.home, seen.model.spec.rollout.canary.min_requests)
 
 
 def _asked(seen: Seen, revision: str) -> int | None:

@@ -3,9 +3,10 @@
     new ----> proven (all its pods were ready once) ----> good (served for rollout.bake)
      |           |
      |           > failed: something was wrong with it within its bake time, and an older revision can take over
-     > failed: it cannot start, or not within rollout.progressDeadline
+     > failed: it cannot start, or not within rollout.progressDeadline; as a canary it was worse, or something was wrong with it
 
-What was good is never given up: no newer cause is to blame when it degrades later, so nothing older would help.
+What was good is not given up: no newer cause is to blame when it degrades later, so nothing older would help. But that it was good once
+does not make it better than what serves now: as a canary it may lose.
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ class Case:
     """No other revision has pods, and no status tells of an earlier time."""
     given_up: Finding | None = None
     """Why it was given up before, if nobody asked to try it again."""
+    shares: bool = False
+    """As a canary it has a part of the traffic, or had until its pods were not ready."""
+    worse: Finding | None = None
+    """In what it is worse than the active revision: a judgement that is never made twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +98,29 @@ def trial(case: Case, rules: Rules) -> Trial:
     waits = case.finding is not None and case.finding.reason == "InsufficientGPUs"
     started_at = (_time(case.before, "startedAt") or case.now) if case.asked and not waits else None
     good_since = _time(case.before, "goodSince") or (case.now if case.alone and ready_since else None)
-    if good_since or not ready_since or not case.home_since:
+    if good_since or not ready_since or not (case.home_since or case.shares):
         return Trial(started_at, ready_since, good_since, None, None)
     if trouble := _trouble(case):
         return Trial(started_at, ready_since, None, _time(case.before, "troubledSince") or case.now, trouble)
-    baked = case.whole and case.now - max(ready_since, case.home_since) >= rules.bake
+    baked = case.whole and case.home_since is not None and case.now - max(ready_since, case.home_since) >= rules.bake
     return Trial(started_at, ready_since, case.now if baked else None, None, None)
 
 
 def verdict(case: Case, found: Trial, rules: Rules, *, another_ready: bool, way_back: bool) -> Finding | None:
     """Why the revision is given up; None: it is not.
 
-    `another_ready`: another revision, or the standby, serves. `way_back`: traffic belongs to this one, and an older one could have it.
+    `another_ready`: another revision, or the standby, serves. `way_back`: it has traffic that another one could have.
     """
-    if case.given_up:
-        return case.given_up
+    if case.given_up or case.worse:
+        return case.given_up or case.worse
     if found.good_since:
         return None
     if not found.ready_since:
         return _unable(case, found, rules, helped=another_ready or way_back)
     if not found.trouble or not found.troubled_since or not way_back:
         return None
-    at_once = another_ready and not case.ready
+    # On trial it has lost its traffic already when it has no ready pod: whether it comes back by itself can be waited for.
+    at_once = another_ready and not case.ready and (case.home_since is not None or case.finding is not None)
     return found.trouble if at_once or case.now - found.troubled_since >= rules.fail_after else None
 
 

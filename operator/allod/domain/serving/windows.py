@@ -128,17 +128,19 @@ def window(tracks: Iterable[Track], seconds: float, now: float) -> Window:
         more, whole = track.over(seconds)
         counts, full = counts.plus(more), full or whole
         readings.append(track.last)
-    requests, errors = _requests(counts.numbers), _errors(counts.numbers)
     waiting, usage = sum(each.waiting for each in readings), max((each.kv_usage for each in readings), default=0.0)
-    return Window(seconds, full, requests, min(errors, requests), counts.times, waiting, usage)
+    return Window(seconds, full, requests(counts), failures(counts), counts.times, waiting, usage)
 
 
-def _requests(numbers: Mapping[str, float]) -> int:
+def requests(counts: Counts) -> int:
+    """That were answered or failed: without clients' mistakes, without what a full queue turned away, without our own."""
+    numbers = counts.numbers
     ended = numbers.get("answered", 0.0) + numbers.get("failed", 0.0)
     return max(0, round(ended - sum(numbers.get(name, 0.0) for name in ("refused", "own_answered", "own_failed"))))
 
 
-def _errors(numbers: Mapping[str, float]) -> int:
-    """The larger of what clients saw and what the engine gave up: `engine_metrics` says why."""
+def failures(counts: Counts) -> int:
+    """Those of them that failed: the larger of what clients saw and what the engine gave up; `engine_metrics` says why."""
+    numbers = counts.numbers
     answered = numbers.get("failed", 0.0) - numbers.get("refused", 0.0) - numbers.get("own_failed", 0.0)
-    return max(0, round(answered), round(numbers.get("broken", 0.0)))
+    return min(requests(counts), max(0, round(answered), round(numbers.get("broken", 0.0))))

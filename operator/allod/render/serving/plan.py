@@ -9,7 +9,7 @@ from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION
 from allod.domain.plan import Plan
 from allod.render.metadata import finished
 from allod.render.monitoring import podmonitor, prometheusrule
-from allod.render.serving import adapters
+from allod.render.serving import adapters, httproute
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
@@ -62,6 +62,8 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
     for revision in decision.revisions:
         yield from _revision(seen, decision, revision)
     yield stable_service(model, decision.home, decision.away)
+    if model.spec.rollout.canary.parent_ref and httproute.API in seen.apis:
+        yield httproute.http_route(model, decision.home, decision)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:

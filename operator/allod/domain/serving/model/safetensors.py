@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from allod.domain.quantity import count
 from allod.domain.serving.model.architecture import UnreadableError, Weights
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def weights(header: bytes, file_size: int) -> Weights:
             total += _tensor(name, tensor)
     if total.stored > file_size - PREFIX - len(header):
         missing = total.stored - (file_size - PREFIX - len(header))
-        raise UnreadableError(f"{missing} bytes of its tensors are missing: the file was not copied whole")
+        raise UnreadableError(f"it lacks {count(missing, 'byte')} of its tensors: the file was not copied whole")
     return total
 
 

@@ -1,0 +1,67 @@
+"""What the model's HTTPRoute says: which revision was seen to get how much, and whether the Gateway sends by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from allod.domain.names import child
+from allod.domain.serving.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from allod.api.canary import GatewayReference
+    from allod.domain.manifest import Manifest
+    from allod.domain.serving.seen import Seen
+
+API = "gateway.networking.k8s.io/v1/HTTPRoute"
+
+
+def route(seen: Seen) -> Manifest | None:
+    """The HTTPRoute of the model, as far as it is known."""
+    name = seen.model.metadata.name
+    return next((one for one in seen.children if one["kind"] == "HTTPRoute" and one["metadata"]["name"] == name), None)
+
+
+def shares(seen: Seen, revisions: Iterable[str]) -> dict[str, int]:
+    """Percent by revision, of those that get any."""
+    found = route(seen)
+    rules = (found["spec"].get("rules") or ()) if found else ()
+    weights = {backend["name"]: backend.get("weight", 1) for rule in rules for backend in rule.get("backendRefs") or ()}
+    named = {revision: weights.get(child(seen.model.metadata.name, revision), 0) for revision in revisions}
+    return {revision: weight for revision, weight in named.items() if weight}
+
+
+def problem(seen: Seen) -> Finding | None:
+    """Why requests that come to the Gateway do not reach the model by the route's weights. None: they do."""
+    parent = seen.model.spec.rollout.canary.parent_ref
+    if parent is None:
+        return None
+    if API not in seen.apis:
+        missing = (
+            f"the cluster does not know the kind HTTPRoute ({API.rpartition('/')[0]}): install the Gateway API and a controller for it"
+        )
+        return Finding("GatewayAPIMissing", missing)
+    found, named = route(seen), f"Gateway {_namespace(seen, parent)}/{parent.name}"
+    if found is None:
+        return Finding("RouteNotMade", f"the HTTPRoute for {named} is not made yet")
+    told = next((each for each in (found.get("status") or {}).get("parents") or () if _is(seen, parent, each.get("parentRef") or {})), None)
+    if told is None:
+        nobody = (
+            f"no controller has taken the HTTPRoute {found['metadata']['name']}: is there a {named}, and does its class have a controller?"
+        )
+        return Finding("RouteNotTaken", nobody)
+    for kind in ("Accepted", "ResolvedRefs"):
+        said: Mapping[str, Any] = next((each for each in told.get("conditions") or () if each.get("type") == kind), {})
+        if said.get("status") == "False":
+            return Finding(said.get("reason") or f"Not{kind}", f"{named} does not send by the HTTPRoute: {said.get('message') or kind}")
+    return None
+
+
+def _is(seen: Seen, parent: GatewayReference, told: Mapping[str, Any]) -> bool:
+    same = told.get("name") == parent.name and told.get("namespace", seen.model.metadata.namespace) == _namespace(seen, parent)
+    return same and told.get("sectionName") == parent.section_name
+
+
+def _namespace(seen: Seen, parent: GatewayReference) -> str:
+    return parent.namespace or seen.model.metadata.namespace

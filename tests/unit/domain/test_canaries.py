@@ -1,0 +1,287 @@
+"""Whole canaries: a new revision gets a part of the traffic, more of it, and all of it, or nothing any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from allod.domain.serving.canary import ERRORS
+from allod.domain.serving.contest import Duel
+from allod.domain.serving.counts import Counts
+from allod.domain.serving.gateway import API
+from unit.domain.simulation import World, companion, crashing, hung, ready, refused, serving_world, starting
+
+CANARY = {"parentRef": {"name": "edge"}, "steps": [{"weight": 5, "hold": "5m"}, {"weight": 50, "hold": "10m"}]}
+ROLLOUT: dict[str, Any] = {"strategy": "Canary", "bake": "2m", "canary": CANARY}
+
+
+def compared(new: str, old: str, requests: int = 200, failed: int = 0) -> Duel | None:
+    duel = Duel(new, old, (ERRORS,))
+    return duel.after(Counts({"answered": requests - failed, "failed": failed}), Counts({"answered": 2000.0})) if requests else duel
+
+
+def canary_world(**canary: Any) -> World:
+    """A serves at rest, through the Gateway too, and plenty of requests are compared."""
+    world = World(apis=frozenset({API}), duel=compared)
+    world.spec["rollout"] = {**ROLLOUT, "canary": CANARY | canary}
+    world.settle()
+    world.wait(130)
+    world.events.clear()
+    return world
+
+
+def test_outside_a_canary_the_gateway_sends_everything_to_the_active_revision() -> None:
+    world = canary_world()
+    assert world.weights == {"A": 100}
+    assert world.condition("RouteAccepted")[:2] == ("True", "Accepted")
+    assert world.status["traffic"]["weights"] == [{"name": world.status["activeRevision"], "weight": 100}]
+    assert "canary" not in world.status
+
+
+def test_a_good_revision_gets_more_step_by_step_and_then_everything() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 1 pods", "gateway A 95, B 5"]
+    assert world.route == "A", "plain clients of the Service stay with the active revision"
+    assert world.condition("Progressing")[1] == "Canary"
+    assert world.status["canary"]["step"] == 1
+    assert world.wait(310) == ["gateway A 50, B 50"]
+    assert world.wait(610) == ["route B", "gateway B 100"]
+    assert world.wait(130) == ["A: gone"]
+    assert world.state("B") == "Good"
+    assert world.told() == [
+        "Normal RevisionCreated: revision B: engine.maxModelLen 16384 -> 32768",
+        "Normal CanaryStep: A -> B: 5 percent of the requests, step 1 of 2",
+        "Normal CanaryStep: A -> B: held 5m, 200 requests compared: 50 percent of the requests, step 2 of 2",
+        "Normal TrafficMoved: A -> B: held 2 steps, 200 requests compared; 1 of 1 pods ready",
+        "Normal RevisionGood: revision B: it served for 2m",
+    ]
+    assert "canary" not in world.status
+
+
+def test_a_worse_revision_is_given_up_and_gets_nothing_any_more() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.duel = lambda new, old: compared(new, old, failed=30)
+    assert world.settle() == ["gateway A 100", "B: 0 pods"], "its pods go when the traffic has"
+    assert world.state("B") == "Failed"
+    assert world.route == "A"
+    assert world.condition("Ready")[0] == "True"
+    status, reason, message = world.condition("Degraded")
+    assert (status, reason) == ("True", "CanaryErrors")
+    assert message.startswith("errors 0.150 (30 of 200) against 0.000 (0 of 2000) of ")
+    assert any(line.startswith("Warning RevisionFailed: revision B was given up: errors 0.150") for line in world.told())
+    world.duel = lambda _new, _old: None
+    assert world.wait(3600) == [], "it is not tried again by itself"
+
+
+def test_without_enough_requests_a_step_lasts() -> None:
+    world = canary_world()
+    world.duel = lambda new, old: compared(new, old, requests=49)
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    assert world.wait(3600) == []
+    assert world.condition("Progressing")[2].endswith("step 1 of 2: 5 percent of the requests, until 50 requests of it were compared")
+    world.duel = compared
+    assert world.settle() == ["gateway A 50, B 50"]
+
+
+def test_an_engine_that_counts_nothing_moves_on_by_time_alone() -> None:
+    world = canary_world()
+    world.duel = lambda _new, _old: None
+    world.spec |= {"engine": {"type": "LlamaCpp"}, "model": {"uri": "oci://models/smollm2:1/model.gguf"}, "resources": {"memory": "1Gi"}}
+    world.edit(engine__maxModelLen=4096)
+    world.settle()
+    assert world.wait(310) == ["gateway A 50, B 50"]
+
+
+def test_a_revision_that_is_not_ready_gets_no_traffic_and_loses_what_it_had() -> None:
+    world = canary_world()
+    does = [starting()]
+    world.engine = lambda letter: does[0] if letter == "B" else ready()
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 1 pods"]
+    does[0] = ready()
+    assert world.settle() == ["gateway A 95, B 5"]
+    world.wait(200)
+    does[0] = starting() | {"reason": "NodeLost"}
+    steps = world.settle()
+    assert steps[0] == "gateway A 100"
+
+
+def test_a_step_begins_anew_when_the_pods_were_away() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.wait(200)
+    (pod,) = [name for name, each in world.pods.items() if world.letter(each["metadata"]["labels"]["allod.dev/revision"]) == "B"]
+    world.pods[pod]["metadata"]["deletionTimestamp"] = "2026-11-20T03:00:00Z"
+    world.reconcile()
+    assert world.weights == {"A": 100}
+    assert world.status["canary"]["step"] == 1
+    assert (
+        "Normal CanaryPaused: A -> B: no requests for the present, until as many of its pods are ready as of the active revision"
+        in world.told()
+    )
+    del world.pods[pod]
+    assert world.settle() == ["gateway A 95, B 5"]
+    assert world.wait(200) == []
+    assert world.wait(110) == ["gateway A 50, B 50"]
+
+
+@pytest.mark.parametrize(("does", "seconds"), [(hung, 31), (crashing, 0)], ids=["it does not come back", "its engine crashes"])
+def test_a_revision_that_dies_on_trial_loses_its_traffic_at_once_and_is_given_up(does: Any, seconds: int) -> None:
+    world = canary_world()
+    broken = [False]
+    world.engine = lambda letter: does() if letter == "B" and broken[0] else ready()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    broken[0] = True
+    world.reconcile()
+    world.kubernetes()
+    world.reconcile()
+    assert world.weights == {"A": 100}
+    world.wait(seconds)
+    world.settle()
+    assert world.state("B") == "Failed"
+    assert world.serving() == ["A"]
+
+
+def test_a_revision_that_cannot_start_gets_nothing() -> None:
+    world = canary_world()
+    world.engine = lambda letter: refused() if letter == "B" else ready()
+    world.edit(engine__maxModelLen=1_000_000)
+    assert world.settle() == ["B: 1 pods", "B: 0 pods"]
+    assert world.weights == {"A": 100}
+
+
+def test_an_edit_back_takes_the_traffic_first_and_the_pods_then() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.edit(engine__maxModelLen=16384)
+    assert world.settle() == ["gateway A 100", "B: gone"]
+
+
+def test_a_third_revision_waits_until_the_traffic_of_the_second_is_back() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.edit(engine__maxModelLen=8192)
+    assert world.settle() == ["gateway A 100", "C: 1 pods", "B: gone", "gateway A 95, C 5"]
+
+
+def test_when_the_active_revision_dies_the_one_on_trial_takes_over() -> None:
+    world = canary_world()
+    dead = [False]
+    world.engine = lambda letter: hung() if letter == "A" and dead[0] else ready()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    dead[0] = True
+    assert world.settle()[:2] == ["route B", "gateway B 100"]
+
+
+def test_a_failover_takes_the_gateway_along() -> None:
+    world = canary_world()
+    world.companion = companion()
+    world.edit(standby={"modelDeploymentRef": {"name": "chat-small"}})
+    world.settle()
+    world.engine = lambda _letter: hung()
+    assert world.settle() == ["route chat-small", "gateway chat-small-5ba11000 100"]
+    assert world.status["traffic"]["weights"] == [{"name": "chat-small", "weight": 100}]
+
+
+def test_without_the_gateway_api_no_pods_are_started_and_a_sentence_says_why() -> None:
+    world = canary_world()
+    world.apis = frozenset()
+    world.edit(engine__maxModelLen=32768)
+    assert "gateway A 95, B 5" not in world.settle()
+    assert world.serving() == ["A"]
+    for kind in ("RouteAccepted", "Degraded"):
+        assert world.condition(kind)[1:] == (
+            "GatewayAPIMissing",
+            "the cluster does not know the kind HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a controller for it",
+        )
+    world.apis = frozenset({API})
+    assert world.settle() == ["gateway A 100", "B: 1 pods", "gateway A 95, B 5"]
+
+
+def test_a_gateway_that_refuses_the_route_stops_the_canary() -> None:
+    world = canary_world()
+    no = [{"type": "Accepted", "status": "False", "reason": "NotAllowedByListeners", "message": "no listener takes it"}]
+    world.gateway = lambda route: {"parents": [{"parentRef": route["spec"]["parentRefs"][0], "conditions": no}]}
+    world.kubernetes()
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 0 pods"]
+    assert world.condition("RouteAccepted") == (
+        "False",
+        "NotAllowedByListeners",
+        "Gateway ai/edge does not send by the HTTPRoute: no listener takes it",
+    )
+
+
+def test_a_route_that_nobody_takes_is_said() -> None:
+    world = World(apis=frozenset({API}), gateway=lambda _: {})
+    world.spec["rollout"] = ROLLOUT
+    world.settle()
+    assert world.condition("RouteAccepted")[:2] == ("Unknown", "RouteNotTaken")
+    assert world.condition("Ready")[0] == "True"
+
+
+def test_a_person_who_wants_an_older_revision_gets_it_at_once() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.wait(310 + 610 + 130)
+    assert world.route == "B"
+    first = next(name for name, letter in world.letters.items() if letter == "A")
+    world.annotations = {"allod.dev/rollback-to": first}
+    assert world.settle() == ["A: 1 pods", "route A", "gateway A 100", "B: gone"]
+
+
+def test_another_strategy_gets_everything_through_the_gateway_too() -> None:
+    world = serving_world(rollout={"strategy": "Surge", "bake": "0s", "canary": {"parentRef": {"name": "edge"}}})
+    world.apis = frozenset({API})
+    world.settle()
+    world.edit(engine__maxModelLen=32768)
+    assert world.settle() == ["B: 1 pods", "route B", "gateway B 100", "A: gone"]
+    world.edit(rollout={"bake": "0s"})
+    world.settle()
+    assert world.weights == {}, "without a Gateway there is no route"
+
+
+def test_fewer_steps_than_it_has_taken_are_the_last_of_them() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.wait(310)
+    world.edit(rollout__canary__steps=[{"weight": 20, "hold": "5m"}])
+    assert world.settle() == ["gateway A 80, B 20"]
+    assert world.wait(310) == ["route B", "gateway B 100"]
+
+
+def test_a_suspended_model_keeps_its_shares_and_goes_on_where_it_was() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.wait(310)
+    world.edit(suspend=True)
+    world.settle()
+    assert world.weights == {"A": 50, "B": 50}
+    assert [each["weight"] for each in world.status["traffic"]["weights"]] == [50, 50]
+    world.edit(suspend=False)
+    assert world.settle() == []
+    assert world.status["canary"]["step"] == 2
+
+
+def test_a_lost_status_begins_the_canary_again() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.wait(310)
+    assert world.weights == {"A": 50, "B": 50}
+    world.lose_status()
+    world.settle()
+    assert world.weights == {"A": 95, "B": 5}
