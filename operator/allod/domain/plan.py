@@ -32,8 +32,8 @@ class Plan:
     """Children that must go, after `objects` were applied. Absent ones are no error."""
     fence: tuple[Manifest, ...] = ()
     """Pods that are ended without grace, exactly these and no later ones of their names."""
-    labels: tuple[Manifest, ...] = ()
-    """Pods with just the label that changes, and their uids."""
+    marks: tuple[Manifest, ...] = ()
+    """Pods with just the label or the annotation that changes, and their uids; after `objects` were applied."""
     status: Manifest | None = None
     """The whole new status. Not written when it equals the one that was read. None: leave it alone."""
     events: tuple[Event, ...] = ()

@@ -25,7 +25,7 @@ IMAGE = Product(
     "the operator, from images/operator/Dockerfile",
     image,
     (f"{HERE}/operator.py", f"{HERE}/buildah.py"),
-    (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", "images/engine/watchdog.py"),
+    (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", "images/engine/watchdog.py", "images/engine/allod_adapters.py"),
     needs=(base.IMAGE,),
     image=IMAGE_NAME,
     programs=buildah.PROGRAMS,

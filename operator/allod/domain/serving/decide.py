@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.serving import candidate, page, sideline, story
+from allod.domain.serving.adapteranswers import behind
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
@@ -60,6 +61,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         allocation=step.allocation,
         home=step.home,
         away=away,
+        behind=behind(seen, found),
         share=(found.desired.hash, step.share) if step.share else None,
         fence=fence,
         turned=turned,

@@ -15,7 +15,7 @@ from allod.domain.serving.evidence import finding as heard
 from allod.domain.serving.evidence import serves
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
-from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
+from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot, wanted_hash
 from allod.domain.serving.revisionfacts import RevisionFacts
 from allod.domain.serving.slos import slo_finding
 from allod.domain.serving.trial import Case, Rules
@@ -74,15 +74,16 @@ class Survey:
 def survey(seen: Seen, now: datetime) -> Survey:
     """Sort what was seen."""
     taken = snapshot(seen.model.spec)
-    spec = hash_of(taken)
-    known = tuple(replace(each, snapshot=taken) if each.hash == spec else each for each in remembered(seen.children))
+    exact = hash_of(taken)
+    known = tuple(replace(each, snapshot=taken) if each.hash == exact else each for each in remembered(seen.children))
     by_hash = {revision.hash: revision for revision in known}
+    on_standby = standbys.routed(seen)
+    home = _home(seen, known, on_standby=on_standby is not None)
+    spec = wanted_hash(taken, _kept(seen, by_hash.get(home or ""), now))
     by_hand = wishes.rolled_back(seen, by_hash)
     wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
     desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
-    on_standby = standbys.routed(seen)
-    home = _home(seen, known, on_standby=on_standby is not None)
     found = Survey(
         desired,
         wanted not in by_hash,
@@ -94,6 +95,16 @@ def survey(seen: Seen, now: datetime) -> Survey:
         gateway.shares(seen, by_hash),
     )
     return replace(found, facts=_judged(seen, found, known, now))
+
+
+def _kept(seen: Seen, home: Revision | None, now: datetime) -> Revision | None:
+    """The revision at home, if a spec may go on with it though its pods have more than it asks for: it has served, and none is stuck."""
+    if home is None:
+        return None
+    before, staying = written(seen, home.hash), _staying(_pods(seen, home.hash))
+    served = before.get("readySince") or before.get("goodSince") or any(serves(seen, pod) for pod in staying)
+    stuck = before.get("state") == "Failed" or first_finding(_revision_seen(seen, home, staying, now, proven=True))
+    return home if served and not stuck else None
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:
@@ -148,14 +159,13 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
     proven = bool(before.get("readySince") or before.get("goodSince"))
     told = seen.status.get("canary") or {}
     shares = found.home not in (None, name) and (name in found.shares or (told.get("revision") == name and told.get("step", 0) > 0))
-    events = tuple(event for event in seen.events if _about(event) == child(seen.model.metadata.name, name))
     return Case(
         now=now,
         before=before,
         asked=asked,
         ready=sum(serves(seen, pod) for pod in staying),
         whole=asked >= wanted_pods(seen),
-        finding=first_finding(RevisionSeen(now, asked, staying, proven, events, revision.snapshot))
+        finding=first_finding(_revision_seen(seen, revision, staying, now, proven=proven))
         or heard(seen, staying)
         or slo_finding(seen.model.spec.health.slos, seen.windows.get(name, {})),
         home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
@@ -164,6 +174,11 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
         shares=shares,
         worse=_worse(seen, found, name),
     )
+
+
+def _revision_seen(seen: Seen, revision: Revision, staying: tuple[Manifest, ...], now: datetime, *, proven: bool) -> RevisionSeen:
+    events = tuple(event for event in seen.events if _about(event) == child(seen.model.metadata.name, revision.hash))
+    return RevisionSeen(now, _asked(seen, revision.hash) or 0, staying, proven, events, revision.snapshot)
 
 
 def _worse(seen: Seen, found: Survey, name: str) -> Finding | None:

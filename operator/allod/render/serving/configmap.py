@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 
-def watchdog_configmap(model: ModelDeployment, revision: str) -> Manifest:
+def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters: bool) -> Manifest:
     """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then."""
+    keeper = {"allod_adapters.py": _program("adapters.txt")} if keeps_adapters else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(model, child(model.metadata.name, revision), revision),
         "immutable": True,
-        "data": {"watchdog.py": _watchdog()},
+        "data": {"watchdog.py": _program("watchdog.txt")} | keeper,
     }
 
 
 @cache
-def _watchdog() -> str:
-    return files("allod.render.serving").joinpath("watchdog.txt").read_text("utf-8")
+def _program(name: str) -> str:
+    return files("allod.render.serving").joinpath(name).read_text("utf-8")

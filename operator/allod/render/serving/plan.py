@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from allod.domain.manifest import Manifest, Ref, ref
-from allod.domain.names import FIELD_MANAGER, MANAGED_BY
+from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION
 from allod.domain.plan import Plan
 from allod.render.metadata import finished
 from allod.render.monitoring import podmonitor, prometheusrule
-from allod.render.serving import httproute
+from allod.render.serving import adapters, httproute
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
@@ -37,11 +37,18 @@ def plan(seen: Seen, decision: Decision) -> Plan:
         objects=objects,
         delete=_obsolete(seen, objects),
         fence=decision.fence,
-        labels=tuple(turn.patch for turn in decision.turned),
+        marks=(*(turn.patch for turn in decision.turned), *_nudges(seen, decision)),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
     )
+
+
+def _nudges(seen: Seen, decision: Decision) -> Iterator[Manifest]:
+    listed = {revision.hash: adapters.ordered(seen.model, revision) for revision in decision.revisions}
+    for pod in decision.behind:
+        if (wanted := listed.get(pod["metadata"]["labels"][REVISION])) is not None:
+            yield adapters.nudge(pod, wanted)
 
 
 def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
@@ -76,9 +83,12 @@ def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Ma
     yield controller_revision(seen.model, revision, kept)
     if revision.hash not in decision.allocation:
         return
-    configmap = watchdog_configmap(seen.model, revision.hash)
+    listed = adapters.ordered(seen.model, revision)
+    configmap = watchdog_configmap(seen.model, revision.hash, keeps_adapters=listed is not None)
     if _needs_watchdog(kept) and ref(configmap) not in _there(seen):
         yield configmap
+    if listed is not None:
+        yield adapters.adapters_configmap(seen.model, revision.hash, listed)
     yield peers_service(seen.model, revision.hash)
     yield revision_service(seen.model, revision.hash)
     yield scaled(kept, decision.allocation[revision.hash])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import HTTP_PORT, MANAGED_BY, MODEL, REVISION, TRAFFIC, child
+from allod.domain.names import HTTP_PORT, MANAGED_BY, MODEL, REVISION, TRAFFIC
 from allod.domain.serving.images import engine_image
 from allod.domain.serving.pod import ENGINE
 from allod.render.merge import merge
@@ -40,7 +40,7 @@ def labels(model: ModelDeployment, revision: str) -> dict[str, str]:
 def _pod(model: ModelDeployment, revision: str, defaults: Defaults) -> dict[str, Any]:
     spec, scheduling, found = model.spec, model.spec.scheduling, source(model.spec)
     vllms = spec.engine.type == "vLLM"
-    own = vllm.volumes(model, child(model.metadata.name, revision)) if vllms else llamacpp.volumes(spec)
+    own = vllm.volumes(model, revision) if vllms else llamacpp.volumes(spec)
     whole = {
         "initContainers": inspect(spec, found, defaults.inspect_image),
         "containers": [_engine(model, found, defaults)],
@@ -69,7 +69,7 @@ def _engine(model: ModelDeployment, found: Source, defaults: Defaults) -> dict[s
             "env": vllm.env(model),
             **vllm.health(spec),
             "lifecycle": vllm.lifecycle(),
-            "volumeMounts": [*found.mounts, *vllm.mounts()],
+            "volumeMounts": [*found.mounts, *vllm.mounts(model)],
         }
     else:
         own = {
