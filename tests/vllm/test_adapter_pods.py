@@ -29,7 +29,7 @@ LORAS = "/var/lib/models/loras"
 """On the node."""
 FRANCE = "What is the capital of France?"
 FIRST_ANSWER = 20
-"""Seconds from `kubectl apply` to the first token of a new adapter; without the annotation on the pod it would be kubelet's minute or more. 7.3 on busy cores."""
+"""Seconds from `kubectl apply` to the first token of an adapter: 7.3 on busy cores. Without the annotation: kubelet's minute or more."""
 
 
 def adapter(name: str, where: str = "pvc://loras", **more: Any) -> dict[str, Any]:
