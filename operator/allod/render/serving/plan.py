@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
 
+KEPT = frozenset({"PodDisruptionBudget"})
+"""Stays as long as the model does: it protects whatever pods come next, and harms nobody without any."""
 LAST = ("StatefulSet", "Service", "ConfigMap")
 """Pods end before what they use; everything else goes after these."""
 
@@ -105,7 +107,7 @@ def _obsolete(seen: Seen, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:
     wanted = {ref(manifest) for manifest in objects}
     unsent = {Ref("v1", "ConfigMap", kept.namespace, kept.name) for kept in wanted if kept.kind == "StatefulSet"}
     ours = [child for child in seen.children if child["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
-    gone = {ref(child) for child in ours} - wanted - unsent
+    gone = {found for child in ours if (found := ref(child)).kind not in KEPT} - wanted - unsent
     return tuple(sorted(gone, key=_order))
 
 
