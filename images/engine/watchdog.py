@@ -242,10 +242,9 @@ class Watchdog:
         self.ask_body = json.dumps(body | ({"model": env["ALLOD_MODEL"]} if env.get("ALLOD_MODEL") else {})).encode()
         self.allow = frozenset(path.strip() for path in env.get("ALLOD_ALLOW", "").split(",")) - {""}
         self.app, self.engine = app, Engine(float(seconds))
-        self.inflight = 0
+        self.inflight, self.told = 0, ("", True)
         self.steps: int | None = None
         self.note = ""  # the watchdog's own fault: shown, never judged
-        self.told = ("", True)
         self.inside: dict[str, Any] = {}  # what vLLM's handlers expect in a scope
         self.asked_at = -math.inf
         self.asking: asyncio.Task[None] | None = None
@@ -377,7 +376,7 @@ class Watchdog:
         engine.wait(1)
         try:
             async with asyncio.timeout(engine.threshold + BLINK if engine.proven or engine.assumed else None):
-                status = await self.own_request()
+                status, _ = await self.request(self.ask_path, self.ask_body)
         except Exception as error:  # noqa: BLE001 - vLLM may raise anything while it dies
             LOG.warning("a self-request got no answer: %r", error)
             status = 0 if isinstance(error, TimeoutError) else 500
@@ -386,15 +385,16 @@ class Watchdog:
         ASKED.labels(engine.answered(status)).inc()
         self.look()
 
-    async def own_request(self) -> int:
-        """Status of the smallest request that makes the engine step, through the application's own routes."""
+    async def request(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to a POST, through the application's own routes: past the doors that are closed to clients."""
         args = getattr(getattr(self.inside.get("app"), "state", None), "args", None)
         keys = getattr(args, "api_key", None) or [os.environ.get("VLLM_API_KEY", "")]
         headers = [(b"content-type", b"application/json"), (b"authorization", b"Bearer " + str(keys[0]).encode()), (b"host", b"localhost")]
         scope: dict[str, Any] = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": "POST"}
-        scope |= {"path": self.ask_path, "raw_path": self.ask_path.encode(), "root_path": "", "query_string": b"", "headers": headers}
+        scope |= {"path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"", "headers": headers}
         scope |= {"client": ("127.0.0.1", 0), "server": ("127.0.0.1", 0), **self.inside}
         asked, answered = asyncio.Queue[Message](), asyncio.Queue[Message]()
-        asked.put_nowait({"type": "http.request", "body": self.ask_body, "more_body": False})
+        asked.put_nowait({"type": "http.request", "body": body, "more_body": False})
         await self.app(scope, asked.get, answered.put)
-        return int(answered.get_nowait()["status"])
+        start, *pieces = (answered.get_nowait() for _ in range(answered.qsize()))
+        return int(start["status"]), b"".join(piece.get("body", b"") for piece in pieces)

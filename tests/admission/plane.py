@@ -17,4 +17,4 @@ def install(plane: ControlPlane) -> None:
     """Our CRDs as they are now, served."""
     plane.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=yaml.safe_dump_all(manifests()))
     for kind in KINDS:
-        wait_served(plane, "allod.dev/v1alpha1", kind.crd_name.partition(".")[0])
+        wait_served(plane, "allod.dev/v1alpha1", kind.plural)

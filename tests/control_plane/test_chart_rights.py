@@ -17,6 +17,7 @@ import yaml
 from box import waiting
 from support.audit import audited, called_verbs, refused
 from support.chartplane import FAKE, chart_plane, get
+from support.crds import wait_served
 from support.engines import Engines
 from support.helm import MINIMAL, Helm
 
@@ -186,6 +187,26 @@ def a_pod_that_hangs(plane: ControlPlane) -> None:
     plane.kubectl("delete", "modeldeployment", "frail", "firm", "--namespace", "ai", "--cascade=foreground", "--wait")
 
 
+def a_pod_behind_its_list(plane: ControlPlane) -> None:
+    """It says that it has no adapter, and the list has one: its kubelet is told to fetch the list."""
+    adapters = [{"name": "one", "uri": "file:///srv/loras/one"}]
+    plane.kubectl("apply", "--filename=-", stdin=json.dumps({**MODEL, "spec": {**MODEL["spec"], "replicas": 1, "adapters": adapters}}))
+    plane.kubectl("wait", "--for=condition=Ready", "mdl/chat", "--namespace", "ai", "--timeout=60s")
+
+    def pod() -> dict[str, Any]:
+        found: dict[str, Any] = get(plane, "pods", "--namespace", "ai", "--selector", "allod.dev/model=chat")["items"][0]
+        return found
+
+    engines = Engines()
+    try:
+        engines.at(pod()["status"]["podIP"])
+        told = "allod.dev/adapters"
+        waiting.until("its kubelet is told", lambda: told in pod()["metadata"].get("annotations", {}), seconds=30)
+    finally:
+        engines.end()
+    plane.kubectl("delete", "modeldeployment", "chat", "--namespace", "ai", "--cascade=foreground", "--wait")
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[Right]]]:
     """The audit log of the operator's life under the chart's rights, and those rights."""
@@ -193,12 +214,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[
         log = audited(plane)
         for group, kind, plural in FOREIGN_KINDS:
             plane.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(foreign_crd(group, kind, plural)))
-            plane.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}")
+            wait_served(plane, f"{group}/v1", plural)
         helm = Helm(tmp_path_factory.mktemp("helm"), plane.kubeconfig)
         helm.install(MINIMAL)
         with operator(plane, get(plane, "deployment", "allod", "--namespace", "allod-system"), tmp_path_factory.mktemp("operator")):
             a_models_life(plane)
             a_pod_that_hangs(plane)
+            a_pod_behind_its_list(plane)
         yield log, granted(helm.template(MINIMAL))
 
 

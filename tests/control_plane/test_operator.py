@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from allod.adapters.resources import CONTROLLERREVISIONS, OPTIONAL, STATEFULSETS, Resource, resource
+from allod.adapters.resources import CONTROLLERREVISIONS, PODMONITORS, PROMETHEUSRULES, STATEFULSETS, Resource, resource
 from box import waiting
 from support.audit import events, refused
 from support.crds import install_prometheus
@@ -27,6 +27,7 @@ BUDGETS = resource("policy/v1", "PodDisruptionBudget")
 PODS = resource("v1", "Pod")
 MODELDEPLOYMENTS = resource("allod.dev/v1alpha1", "ModelDeployment")
 VLLM: dict[str, Any] = {"model": {"uri": "hf://org/name"}, "engine": {"type": "vLLM"}}
+MONITORS = (PODMONITORS, PROMETHEUSRULES)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -171,13 +172,12 @@ def test_an_unchanged_world_is_not_written_to(site: Site, models: Models, operat
     models.wait_settled("embedder")
     models.until("both are Ready", lambda: {models.condition("Ready", name).get("status") for name in ("chat", "embedder")} == {"True"})
     rest(operator)
-    before = writes(site, models.namespace)
+    before, reconciles = writes(site, models.namespace), operator.figure("allod_reconcile_total")
     for name in ("chat", "embedder"):  # a look at each, and at all they own, without a change to see
         for number in range(5):
             models.patch(MODELDEPLOYMENTS, name, {"metadata": {"annotations": {"somebody/looked": str(number)}}})
     for name in models.names("StatefulSet"):
         models.patch(STATEFULSETS, name, {"metadata": {"annotations": {"somebody/looked": "too"}}})
-    reconciles = operator.figure("allod_reconcile_total")
     models.until("the operator looked", lambda: operator.figure("allod_reconcile_total") > reconciles)
     rest(operator)
     assert writes(site, models.namespace) == before
@@ -296,9 +296,9 @@ def test_monitors_follow_when_the_prometheus_operator_is_installed_later(site: S
     models.create()
     models.wait_settled()
     install_prometheus(site.plane)
-    models.until("the monitors are there", lambda: [models.names(each.kind) for each in OPTIONAL] == [["chat"], ["chat"]], seconds=60)
-    for each in OPTIONAL:  # and they are watched now: what is deleted comes back
+    models.until("the monitors are there", lambda: [models.names(each.kind) for each in MONITORS] == [["chat"], ["chat"]], seconds=60)
+    for each in MONITORS:  # and they are watched now: what is deleted comes back
         models.delete(each, "chat")
-    models.until("the monitors are back", lambda: [models.names(each.kind) for each in OPTIONAL] == [["chat"], ["chat"]])
+    models.until("the monitors are back", lambda: [models.names(each.kind) for each in MONITORS] == [["chat"], ["chat"]])
     models.edit(monitoring={"podMonitor": False, "prometheusRule": False})
-    models.until("the monitors are gone", lambda: [models.names(each.kind) for each in OPTIONAL] == [[], []])
+    models.until("the monitors are gone", lambda: [models.names(each.kind) for each in MONITORS] == [[], []])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -18,7 +19,7 @@ class Engine(ThreadingHTTPServer):
 
 
 class Health(BaseHTTPRequestHandler):
-    """GET /health of llama.cpp, on kept connections."""
+    """GET /health of llama.cpp, on kept connections; and heartbeats of a watchdog that keeps adapters and has none yet."""
 
     protocol_version = "HTTP/1.1"
 
@@ -27,10 +28,23 @@ class Health(BaseHTTPRequestHandler):
         if self.server.hangs.is_set():
             threading.Event().wait(30)
         self.server.asked.set()
+        if self.path == "/allod/heartbeat":
+            self.beat(self.server)
+            return
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
+
+    def beat(self, server: Engine) -> None:
+        """Lines until it hangs, or the one who listens goes."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        line = b'{"ok": true, "fault": "", "inflight": 0, "adapters": {}}\n'
+        with suppress(ConnectionError):
+            while not server.hangs.wait(0.5):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

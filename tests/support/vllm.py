@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 WATCHDOG = Path(__file__).parents[2] / "images/engine/watchdog.py"
+KEEPER = WATCHDOG.with_name("allod_adapters.py")
 START_SECONDS = 300
 """31-76 s measured on two loaded cores."""
 PATIENCE = 60.0
@@ -168,10 +169,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*flags: str, middleware: str = "watchdog.Watchdog", beside: Sequence[Path] = (), **environment: str) -> Iterator[Server]:
+def serving(
+    *flags: str,
+    middleware: str = "watchdog.Watchdog",
+    beside: Sequence[Path] = (),
+    binds: Mapping[Path, str] | None = None,
+    **environment: str,
+) -> Iterator[Server]:
     """A vLLM that is ready; without a middleware its own /health is the sign. Its output is kept while it runs, and shown when it fails.
 
-    `beside`: further modules that vLLM can import, as it does the watchdog.
+    `beside`: further modules that vLLM can import, as it does the watchdog. `binds`: folders of the machine that it can read, and where.
     """
     progress = Progress()
     vllm.ROOT.build(progress)
@@ -180,8 +187,10 @@ def serving(*flags: str, middleware: str = "watchdog.Watchdog", beside: Sequence
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     loads = ("--middleware", middleware) if middleware else ()
-    binds = {model.SAFETENSORS_FOLDER.path: "/models"} | {module: f"/etc/allod/{module.name}" for module in (WATCHDOG, *beside)}
-    argv = root.command(vllm.ROOT.path, [*SERVE, "--port", str(port), *loads, *flags], binds=binds)
+    mounts = {model.SAFETENSORS_FOLDER.path: "/models", **(binds or {})} | {
+        module: f"/etc/allod/{module.name}" for module in (WATCHDOG, *beside)
+    }
+    argv = root.command(vllm.ROOT.path, [*SERVE, "--port", str(port), *loads, *flags], binds=mounts)
     with tempfile.NamedTemporaryFile(prefix="vllm-", suffix=".log") as output:
         process = subprocess.Popen(
             argv, env=root.environment(ENVIRONMENT | environment), stdout=output, stderr=output, start_new_session=True

@@ -36,6 +36,7 @@ what the operator really calls, in both directions. `patch` is server-side apply
   verbs: [get, list, watch, create, patch, delete]
 # Why a model does not serve: its pods, and what the cluster says of its StatefulSets.
 # A pod that hangs is deleted once traffic has left it: only that frees clients that wait on it. One lost pod of several is taken out by a label.
+# One whose list of LoRA adapters changed gets an annotation: only that makes its kubelet fetch the list now and not within a minute or more.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, patch, delete]

@@ -11,11 +11,12 @@ import asyncio
 import errno
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from allod.adapters.answers import Answers, Foreign
+from allod.adapters.keeper import adapters_part, adapters_said
 from allod.domain.serving.beat import Beat
 from allod.domain.serving.listening import CONNECT, Attention, Listening
 
@@ -109,7 +110,19 @@ class Connection(asyncio.BufferedProtocol):
 class Heartbeat:
     """What one pod says, in one life of its engine. `look()` begins; then call `act()` whenever `due` (watched seconds) has come."""
 
-    __slots__ = ("_answers", "_ask_at", "_changed", "_connecting", "_connection", "_listening", "_observer", "beat", "due", "target")
+    __slots__ = (
+        "_adapters",
+        "_answers",
+        "_ask_at",
+        "_changed",
+        "_connecting",
+        "_connection",
+        "_listening",
+        "_observer",
+        "beat",
+        "due",
+        "target",
+    )
 
     def __init__(self, target: Target, observer: Observer, changed: Callable[[], None], *, proven: bool = False) -> None:
         """`changed()` is called when `beat` has become another one. `proven`: kubelet has seen it serve in this life."""
@@ -118,6 +131,7 @@ class Heartbeat:
         self._connecting: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._answers = Answers()
+        self._adapters = b""
         self._ask_at = self.due = math.inf
         self.beat = Beat(self._listening.state, observer.clock(), self._listening.message, heard=False)
 
@@ -196,6 +210,8 @@ class Heartbeat:
             raise Foreign(f"status {answers.status}")
         for piece in found:
             self._hear(page.says(answers.status, piece))
+            if (said := adapters_part(piece)) != self._adapters:
+                self._hear_adapters(said)
         if answers.over and page.every == math.inf:
             self._part()
             self._after(self._listening.closed("ended"))
@@ -211,6 +227,11 @@ class Heartbeat:
         if listening.heard(observer.attention.now, *verdict):
             self._tell()
         self.due = min(listening.deadline(), self._ask_at)
+
+    def _hear_adapters(self, said: bytes) -> None:
+        self._adapters = said
+        self.beat = replace(self.beat, adapters=adapters_said(said))
+        self._changed()
 
     def lost(self, problem: Exception | None) -> None:
         """The connection ended without us."""
@@ -255,7 +276,7 @@ class Heartbeat:
         now, told = self._listening, self.beat
         if (now.state, now.message) != (told.state, told.message):
             since = told.since if now.state == told.state else self._observer.clock()
-            self.beat = Beat(now.state, since, now.message, heard=now.heard_at > -math.inf)
+            self.beat = replace(told, state=now.state, since=since, message=now.message, heard=now.heard_at > -math.inf)
             self._changed()
 
 

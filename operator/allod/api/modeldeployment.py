@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from allod.api import adapterrules
 from allod.api import modeldeploymentrules as refuse
+from allod.api.adapter import Adapter
 from allod.api.base import ApiModel, LabelMap, Name, ObjectMeta
 from allod.api.canaryrules import SPEC as CANARY
 from allod.api.corev1 import Affinity, Key, NetworkPolicyPeer, PodTemplate, Toleration
@@ -164,6 +166,9 @@ class ModelDeploymentSpec(ApiModel):
     """What one pod reserves. A replica is one pod, or as many as nodes says."""
     replicas: Annotated[int, Field(ge=0, le=1000), SchemaDefault()] = 1
     """Replicas that serve the model, each a pod or, with nodes, a group of pods. 0 frees its GPUs and keeps everything else."""
+    adapters: Annotated[tuple[Adapter, ...], Field(max_length=32), ListMap()] = ()
+    """LoRA adapters that the engine answers with beside the model itself; vLLM only. The first one makes a new revision, as do a higher
+    rank than all before and a volume that is not mounted yet. Otherwise they come, change and go in running pods."""
     standby: Standby | None = None
     """Who answers while this model cannot. Without it: nobody."""
     health: Health = Health()
@@ -184,7 +189,7 @@ class ModelDeploymentSpec(ApiModel):
     """The operator changes nothing about this model while this is true: no new revision, no repair, no deletion. It goes on
     reporting. To free the GPUs set replicas to 0."""
 
-    rules = (*refuse.SPEC, *STRATEGY, *CANARY, *SLOS)
+    rules = (*refuse.SPEC, *STRATEGY, *CANARY, *SLOS, *adapterrules.SPEC)
 
 
 class ModelDeployment(ApiModel):
@@ -199,7 +204,7 @@ class ModelDeployment(ApiModel):
     status: ModelDeploymentStatus = ModelDeploymentStatus()
     """What the operator sees and did."""
 
-    rules = (*refuse.MODEL_DEPLOYMENT, STANDBY_IS_ITSELF)
+    rules = (*refuse.MODEL_DEPLOYMENT, STANDBY_IS_ITSELF, adapterrules.ADAPTER_IS_NAME)
 
     @property
     def served_name(self) -> str:

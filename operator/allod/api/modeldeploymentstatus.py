@@ -145,6 +145,19 @@ class RevisionStatus(ApiModel):
     """Since when it has been good, RFC 3339."""
 
 
+class AdapterStatus(ApiModel):
+    """One LoRA adapter in the pods that serve."""
+
+    name: Name
+    """Which one: spec.adapters[].name."""
+    state: Literal["Loaded", "Pending", "Refused"]
+    """Loaded: every pod that serves answers with it. Pending: not yet. Refused: it does not fit, and the message says why."""
+    loaded_pods: Count | None = None
+    """Pods that answer with it."""
+    message: Sentence | None = None
+    """Its state in a sentence."""
+
+
 class Fit(ApiModel):
     """Whether the model fits into the memory that is reserved for it, and what is left for requests."""
 
@@ -182,7 +195,7 @@ class Condition(ApiModel):
 
     type: Annotated[str, Field(max_length=316)]
     """The question: Ready, Progressing, Degraded, Stalled, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
-    FailedOver, RouteAccepted."""
+    FailedOver, RouteAccepted, AdaptersReady."""
     status: Literal["True", "False", "Unknown"]
     """The answer."""
     reason: Annotated[str, Field(max_length=1024)]
@@ -237,6 +250,8 @@ class ModelDeploymentStatus(ApiModel):
     """Labels of the active revision's pods, for the scale subresource and autoscalers."""
     gpus: Count | None = None
     """GPUs that its pods hold now, those of every revision."""
+    adapters: Annotated[tuple[AdapterStatus, ...], Field(max_length=32), ListMap()] = ()
+    """LoRA adapters that the spec asks for, as the pods of the active revision have them."""
     fit: Fit | None = None
     """Memory: what was reckoned, or what the engine says."""
     history: Annotated[tuple[Step, ...], Field(max_length=32)] = ()

@@ -31,6 +31,11 @@ def cel_string(text: str) -> str:
     return f"r'{text}'"
 
 
+def _quoted(sentence: str) -> str:
+    """Within a string literal of CEL that is a format."""
+    return sentence.replace("\\", "\\\\").replace("'", "\\'").replace("%", "%%")
+
+
 class Value(str):
     """A string of one fixed shape, with its meaning as properties. It stays a string wherever JSON is made of it."""
 
@@ -61,7 +66,7 @@ class Value(str):
     def __get_pydantic_json_schema__(cls, _core: core_schema.CoreSchema, _handler: GetJsonSchemaHandler) -> Schema:
         """The shape is a rule, not a `pattern`: a person who mistypes a value should read a sentence, not a regular expression."""
         text = "string(self)" if cls.or_int else "self"
-        given = f"'it is %s, and {cls.sentence}'.format([{text}])"
+        given = f"'it is %s, and {_quoted(cls.sentence)}'.format([{text}])"
         shape = Cel(f"{cls.__name__.lower()}{SHAPE}", f"{text}.matches({cel_string(cls.pattern)})", cls.sentence, given)
         kind = INT_OR_STRING if cls.or_int else {"type": "string"}
         return {**kind, "maxLength": cls.max_length, VALIDATIONS: [shape.validation()]}

@@ -21,6 +21,8 @@ RANK = "apps.kubernetes.io/pod-index"
 STANDS_IN = "allod.dev/stands-in-for"
 """Annotation on the stable Service while it points at the standby: why it does. It comes with the very write that moves traffic, so no lost
 status makes one reason out of the other."""
+ADAPTERS = "allod.dev/adapters"
+"""Annotation on a pod: which list of adapters its kubelet was told to fetch."""
 APPLIED = "allod.dev/applied"
 """Annotation on each child: sha256 of what we applied, so that a field that we no longer send is noticed too."""
 

@@ -43,8 +43,8 @@ class Plan:
     """Pods that are ended without grace, exactly these and no later ones of their names."""
     regroup: tuple[Ending, ...] = ()
     """Pods of groups that lost a rank. Their StatefulSets make them anew."""
-    labels: tuple[Manifest, ...] = ()
-    """Pods with just the label that changes, and their uids."""
+    marks: tuple[Manifest, ...] = ()
+    """Pods with just the label or the annotation that changes, and their uids; after `objects` were applied."""
     status: Manifest | None = None
     """The whole new status. Not written when it equals the one that was read. None: leave it alone."""
     events: tuple[Event, ...] = ()

@@ -65,8 +65,8 @@ class Apply:
                 await sent.take(self._child(model, each))
         for target in steps.delete:
             await sent.take(self._delete(target))
-        for pod in steps.labels:
-            await sent.take(self._label(pod))
+        for pod in steps.marks:
+            await sent.take(self._mark(pod))
         for pod in steps.fence:
             await sent.take(self._fence(pod))
         for ending in steps.regroup:
@@ -126,8 +126,8 @@ class Apply:
             self._world.wrote(left)
         return True
 
-    async def _label(self, pod: Manifest) -> bool:
-        """Turn a label of a pod; one that is gone or was replaced meanwhile is no concern of ours."""
+    async def _mark(self, pod: Manifest) -> bool:
+        """Change a label or an annotation of a pod; one that is gone or was replaced meanwhile is no concern of ours."""
         with suppress(Conflict, NotFound):
             self._world.wrote(await self._kube.merge(pod))
         return True

@@ -37,10 +37,9 @@ def check_operator() -> str:
         raise Failed(f"The operator's image runs as {config['User']}.", "images/operator/Dockerfile must say USER 65532:65532.")
     with unpacked(operator.IMAGE) as folder:
         packages = next(folder.glob("opt/allod/lib/python*/site-packages"))
-        for program in ("watchdog", "rank"):
-            text = (packages / f"allod/render/serving/{program}.txt").read_text()
-            if text != (REPOSITORY / f"images/engine/{program}.py").read_text():
-                raise Failed(f"The operator's image has another program than images/engine/{program}.py.", "Build it again.")
+        for text, program in (("watchdog.txt", "watchdog.py"), ("adapters.txt", "allod_adapters.py"), ("rank.txt", "rank.py")):
+            if (packages / "allod/render/serving" / text).read_text() != (REPOSITORY / "images/engine" / program).read_text():
+                raise Failed(f"The operator's image has another text than images/engine/{program}.", "Build it again.")
         if left := [path.name for path in packages.glob("pip*")] + [path.name for path in packages.glob("hatchling*")]:
             raise Failed(f"The operator's image has build tools: {', '.join(left)}.", "See images/operator/Dockerfile.")
         return once(folder, [*config["Entrypoint"], "--help"], user=65532)

@@ -19,13 +19,14 @@ def image(out: Path) -> None:
 
 
 IMAGE_NAME = "allod.test/operator:dev"
+PROGRAMS = ("images/engine/watchdog.py", "images/engine/allod_adapters.py", "images/engine/rank.py")
 IMAGE = Product(
     "operator",
     "images/operator.tar",
     "the operator, from images/operator/Dockerfile",
     image,
     (f"{HERE}/operator.py", f"{HERE}/buildah.py"),
-    (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", "images/engine/watchdog.py", "images/engine/rank.py"),
+    (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", *PROGRAMS),
     needs=(base.IMAGE,),
     image=IMAGE_NAME,
     programs=buildah.PROGRAMS,

@@ -195,8 +195,10 @@ class World:
             self.children.pop(gone, None)
         for ending in made.regroup:
             self.pods.pop(ending.pod["metadata"]["name"])
-        for patch in made.labels:
-            self.pods[patch["metadata"]["uid"]]["metadata"]["labels"] |= patch["metadata"]["labels"]
+        for patch in made.marks:
+            meta = self.pods[patch["metadata"]["uid"]]["metadata"]
+            for kind in ("labels", "annotations"):
+                meta[kind] = meta.get(kind, {}) | patch["metadata"].get(kind, {})
         if made.status is not None:
             self.status = copy.deepcopy(made.status)
         self.events += made.events

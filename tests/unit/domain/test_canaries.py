@@ -173,14 +173,21 @@ def test_a_third_revision_waits_until_the_traffic_of_the_second_is_back() -> Non
     assert world.settle() == ["gateway A 100", "C: 1 pods", "B: gone", "gateway A 95, C 5"]
 
 
-def test_when_the_active_revision_dies_the_one_on_trial_takes_over() -> None:
+def test_when_the_active_revision_dies_the_one_on_trial_stands_in_at_once_and_takes_over_later() -> None:
     world = canary_world()
     dead = [False]
     world.engine = lambda letter: hung() if letter == "A" and dead[0] else ready()
     world.edit(engine__maxModelLen=32768)
     world.settle()
     dead[0] = True
-    assert world.settle()[:2] == ["route B", "gateway B 100"]
+    assert world.settle() == ["gateway B 100"]
+    assert "Normal CanaryStandsIn: A -> B: no pod of the active revision serves: all requests of the Gateway" in world.told()
+    dead[0] = False
+    assert world.settle() == ["gateway A 95, B 5"], "a pod that was silent for a moment promotes nobody"
+    assert world.status["canary"]["step"] == 1
+    dead[0] = True
+    assert world.settle() == ["gateway B 100"]
+    assert world.wait(31)[:1] == ["route B"]
 
 
 def test_a_failover_takes_the_gateway_along() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -254,6 +254,15 @@ CASES = [
     Case("an engine that was slow three times", one(pod(engine=ended(3, seconds=1801))), "StartupTimeout", "WhenAnotherServes"),
     Case("an engine that had served for long", one(pod(engine=ended(3, seconds=1801)), good=True), "CrashLoop", "WhenAnotherServes"),
 ]
+
+
+@pytest.mark.parametrize(("claim", "of"), [("models", "model.uri"), ("loras", "adapters[].uri")])
+def test_a_claim_that_does_not_exist_is_named_with_its_field(claim: str, of: str) -> None:
+    spec = {"model": {"uri": "pvc://models/smollm2"}, "adapters": {"maxRank": 16, "volumes": ["pvc://loras", "pvc://models"]}}
+    pod = unplaced(f'0/2 nodes are available: persistentvolumeclaim "{claim}" not found.')
+    found = first_finding(replace(one(pod), spec=spec))
+    assert found is not None
+    assert found.message == f"the PersistentVolumeClaim {claim} of {of} does not exist in this namespace"
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -85,7 +85,7 @@ class Watched(World):
         assert sum(weights.values()) == 100, f"weights are not 100 together: {weights}"
         assert len(weights) <= 2
         home = self.letters.get(self.status.get("activeRevision", ""), "")
-        trying = set(weights) - {home} if len(weights) == 2 else set()
+        trying = {name for name in weights if name != home and name in self.letters.values()}
         assert not trying - set(up), f"a target without ready pods gets traffic: {weights}, {up} are ready"
         failed = {self.letters[each["name"]] for each in self.status["revisions"] if each["state"] == "Failed"}
         assert not trying & failed, "a revision that was given up gets traffic"

@@ -294,7 +294,7 @@ def test_a_model_that_never_served_gives_way_to_one_that_was_started_at_the_same
     assert world.settle() == ["A: 1 pods", "route A"]
     world.with_neighbour("brother", "2026-11-20T01:00:00Z", "chat", held=Held(frozenset({"chat"})))
     assert world.settle() == ["route -", "A: gone"]
-    assert (world.children, world.pods, world.status["gpus"]) == ({}, {}, 0)
+    assert ({name.kind for name in world.children}, world.pods, world.status["gpus"]) == ({"PodDisruptionBudget"}, {}, 0)
     advice = "give this model another model.servedName or other aliases"
     assert world.condition("Degraded")[1:] == ("NameTaken", f"brother was already started as chat: {advice}")
     why = "brother was already started as chat too, is of the same second, and comes first by name"

@@ -222,7 +222,7 @@ def test_a_standby_that_the_spec_no_longer_names_serves_until_the_model_does() -
     assert world.condition("StandbyReady")[:2] == ("False", "StandbyRemoved")
     assert world.status["standby"]["needed"] is True, "a cold one must not fall asleep under the traffic"
     world.engine = lambda _: ready()
-    assert world.wait(20) == ["route A"]
+    assert world.settle() == ["route A"], "who takes the standby away does not want to wait until the model has held"
     assert "standby" not in world.status
 
 

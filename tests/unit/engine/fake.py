@@ -113,9 +113,9 @@ class Answer:
 class Client:
     """Speaks ASGI to a watchdog, as uvicorn would."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, made: type[Watchdog] = Watchdog) -> None:
         self.engine = engine
-        self.watchdog = Watchdog(engine.app)
+        self.watchdog = made(engine.app)
 
     async def ask(
         self,
@@ -172,9 +172,9 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def serving(engine: Engine) -> AsyncIterator[Client]:
+async def serving(engine: Engine, made: type[Watchdog] = Watchdog) -> AsyncIterator[Client]:
     """A started server; at the end its lifespan ends and its counters leave the registry."""
-    client = Client(engine)
+    client = Client(engine, made)
     told: asyncio.Queue[Message] = asyncio.Queue()
     said: asyncio.Queue[Message] = asyncio.Queue()
     life = asyncio.create_task(client.watchdog({"type": "lifespan", "app": engine.app, "state": {}}, told.get, said.put))
@@ -187,7 +187,7 @@ async def serving(engine: Engine) -> AsyncIterator[Client]:
     finally:
         for collector in engine.collectors:
             REGISTRY.unregister(collector)
-        for task in (client.watchdog.watching, client.watchdog.asking, life):
+        for task in (client.watchdog.watching, client.watchdog.asking, getattr(client.watchdog, "keeping", None), life):
             if task is not None:
                 task.cancel()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
-from allod.domain.serving import canary, gateway, wishes
+from allod.domain.serving import adapteranswers, canary, gateway, wishes
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standbyanswers as standbys
 from allod.domain.serving.crossroads import ASLEEP, WAKING
@@ -33,6 +33,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         fits_memory(outcome),
         *(standbys.conditions(outcome) if outcome.found.standby or outcome.away else ()),
         *((route_accepted(outcome),) if outcome.seen.model.spec.rollout.canary.parent_ref else ()),
+        *adapteranswers.conditions(outcome),
     )
 
 

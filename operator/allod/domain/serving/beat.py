@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 State: TypeAlias = Literal["Unknown", "Starting", "Serving", "Faulty", "Draining", "Silent", "Unreachable", "Gone"]
@@ -24,6 +25,16 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterSaid:
+    """What the keeper in a pod made of one adapter that it was told to load."""
+
+    version: str
+    """As it was told, which may be older than what is wanted now."""
+    refused: str
+    """Why it does not answer with this version, a sentence. Empty: it does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """One pod, as the operator itself hears it. It is replaced when the state or the message changes, not at each heartbeat."""
 
@@ -35,3 +46,5 @@ class Beat:
     heard: bool = True
     """Whether this life of the pod was ever heard on this connection. Without that a silence may be ours: a policy or a route that
     keeps us out keeps nobody else out."""
+    adapters: Mapping[str, AdapterSaid] | None = None
+    """By name. None: it has said nothing of adapters (yet)."""

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 def step(outcome: Outcome) -> dict[str, Any] | None:
     """Its weight is another than the last status says. What was given up is told of by `story` itself."""
     course, home = outcome.course, outcome.step.home
-    if course is None or course.through or outcome.step.share == _before(outcome):
+    if course is None or course.through or home == outcome.found.desired.hash or outcome.step.share == _before(outcome):
         return None
     ends = {"from": home, "to": outcome.found.desired.hash}
     if not outcome.step.share:
         return {"action": "CanaryPaused", **ends, "cause": f"no requests for the present, {course.waits}{_why(outcome)}"}
+    if outcome.step.share == 100:  # noqa: PLR2004  # all of them
+        return {"action": "CanaryStandsIn", **ends, "cause": "no pod of the active revision serves: all requests of the Gateway"}
     steps, number = outcome.seen.model.spec.rollout.canary.steps, course.stage.step
     held = f"{canary.held(steps, number - 1)}{_compared(outcome)}: " if number > 1 and _before(outcome) else ""
     return {"action": "CanaryStep", **ends, "cause": f"{held}{course.weight} percent of the requests, step {number} of {len(steps)}"}

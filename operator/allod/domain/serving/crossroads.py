@@ -48,7 +48,8 @@ def crossroads(seen: Seen, found: Survey, step: Step, now: datetime, *, drill: b
         after=timedelta(seconds=failover.after.seconds),
         hold=timedelta(seconds=failover.hold_for.seconds),
         automatic=failover.recovery == "Automatic",
-        asked_back=wishes.returns(seen, step.home),
+        # Who takes the standby out of the spec does not want to wait until the model has held.
+        asked_back=wishes.returns(seen, step.home) or (found.on_standby is not None and not seen.model.spec.standby),
         returns_lately=_returns(seen, now),
         moved_lately=seen.moved_lately,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from allod.domain.names import RANK
 from allod.domain.serving import candidate, page, regroup, sideline, story
+from allod.domain.serving.adapteranswers import behind
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.drill import drill
@@ -62,6 +63,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         allocation=step.allocation,
         home=step.home,
         away=away,
+        behind=behind(seen, found),
         share=(found.desired.hash, step.share) if step.share else None,
         fence=fence,
         regroups=regroups,

@@ -40,6 +40,8 @@ class Decision:
     """Hash of the revision that traffic belongs to. None: there is no Service yet, for there was never a revision."""
     away: Away | None = None
     """Where the Service points instead of there."""
+    behind: tuple[Manifest, ...] = ()
+    """Pods that do not know yet which adapters they are to have, and whose kubelet was not told to look."""
     share: tuple[str, int] | None = None
     """Hash of a revision on trial, and percent of the Gateway's traffic for it. None: it has none."""
     fence: tuple[Manifest, ...] = ()

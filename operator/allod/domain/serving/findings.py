@@ -16,6 +16,7 @@ from allod.contracts.inspection import inspection
 from allod.domain.names import REPLICA_GROUP
 from allod.domain.quantity import count, duration
 from allod.domain.serving import pod as pods
+from allod.domain.serving.adapters import remembered_room
 from allod.domain.serving.download import not_downloaded
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.pod import ENGINE, INSPECT, Container
@@ -92,11 +93,17 @@ def no_gpus(seen: RevisionSeen) -> Finding | None:
 
 
 def no_claim(seen: RevisionSeen) -> Finding | None:
-    """The PersistentVolumeClaim of the model does not exist."""
+    """The PersistentVolumeClaim of the model, or of an adapter, does not exist."""
     for _, says in _unplaced(seen):
         if found := re.search(r'persistentvolumeclaim "([^"]+)" not found', says):
-            return Finding("ClaimNotFound", f"the PersistentVolumeClaim {found[1]} of model.uri does not exist in this namespace")
+            of = "adapters[].uri" if _is_of_adapters(seen.spec, found[1]) else "model.uri"
+            return Finding("ClaimNotFound", f"the PersistentVolumeClaim {found[1]} of {of} does not exist in this namespace")
     return None
+
+
+def _is_of_adapters(spec: Mapping[str, Any], claim: str) -> bool:
+    room, uri = remembered_room(spec), f"{(spec.get('model') or {}).get('uri')}/"
+    return room is not None and f"pvc://{claim}" in room.volumes and not uri.startswith(f"pvc://{claim}/")
 
 
 def no_place(seen: RevisionSeen) -> Finding | None:

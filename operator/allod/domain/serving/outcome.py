@@ -58,7 +58,7 @@ class Outcome:
         if self.away:
             return {self.away.model: 100}
         share = {self.found.desired.hash: self.step.share} if self.step.share else {}
-        return {self.step.home: 100 - self.step.share} | share
+        return ({self.step.home: 100 - self.step.share} if self.step.share < 100 else {}) | share  # noqa: PLR2004  # all of them
 
     @property
     def wanted(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import REPLICA_GROUP
+from allod.domain.serving.adapters import KEPT, remembered_room, room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,18 +79,40 @@ def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     without = NOT_THE_PODS if health or not written else NOT_THE_PODS | {"health"}
     # One pod is what there was before a replica could have several: to write it down is no change.
     without |= {"nodes"} if spec.nodes == 1 else set()
-    taken = {field: value for field, value in document.items() if field not in without}
-    return taken | ({"health": health} if health else {})
+    taken = {field: value for field, value in document.items() if field not in (*without, KEPT)}
+    return taken | ({"health": health} if health else {}) | _room(spec)
+
+
+def _room(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    space = room(spec.adapters)
+    return {KEPT: space.document()} if space else {}
 
 
 def edition(spec: ModelDeploymentSpec) -> str:
-    """Hash of what a person asks for: it changes when the spec is edited in earnest."""
-    return hash_of({field: value for field, value in spec.document().items() if field not in NOT_AN_EDIT})
+    """Hash of what a person asks for: it changes when the spec is edited in earnest. An adapter within its room is no such edit."""
+    asked = {field: value for field, value in spec.document().items() if field not in (*NOT_AN_EDIT, KEPT)}
+    return hash_of(asked | _room(spec))
 
 
 def hash_of(taken: Mapping[str, Any]) -> str:
     """8 hex digits: the name of the revision that a snapshot makes."""
     return digest(taken)[:HASH_LENGTH]
+
+
+def wanted_hash(taken: Mapping[str, Any], home: Revision | None) -> str:
+    """Name of the revision that a snapshot asks for: the one that serves, if it differs by nothing but more room for adapters.
+
+    So an adapter that goes, the last one included, restarts nothing. The room that is left is given back with the next new revision.
+    """
+    if home is not None and _bare(home.snapshot) == _bare(taken):
+        kept, needed = remembered_room(home.snapshot), remembered_room(taken)
+        if kept == needed or (kept is not None and kept.covers(needed)):
+            return home.hash
+    return hash_of(taken)
+
+
+def _bare(taken: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in taken.items() if field != KEPT}
 
 
 def remembered(children: Iterable[Manifest]) -> tuple[Revision, ...]:

@@ -17,7 +17,7 @@ to repeat and to lose, and the same position gives the same step:
 How `rolling` exchanges the pods is the strategy's: Surge starts B beside A, in steps of `surge` pods; Recreate ends A first;
 StandbyHandoff moves traffic to the standby, then does as Recreate. Surge does so too when no GPUs are free for B and a standby is ready.
 Canary starts B beside A as Surge does, and stays in `rolling` while B gets a share of the Gateway's traffic, until `canary` says that it is
-through. When A is lost meanwhile, B gets everything as in a surge: any is better than none.
+through. When A is lost meanwhile, B gets all of the Gateway's traffic at once, and is at home when A does not come back.
 
 Where the complexity comes from: A and B may each fail, come back, or lose their GPUs at every arrow, and a third revision may be wanted at
 every arrow. So nothing is remembered of the way: a step looks at pods alone, and there are never more than two revisions with pods.
@@ -144,7 +144,7 @@ def _next(at: Position) -> Step:
         return _back(at, at.home, at.fallback)
     if at.home == at.desired:
         return _settled(at, at.home)
-    if at.course and at.of(at.home).ready and not at.of(at.home).failed:
+    if at.course and (at.of(at.home).ready or at.course.weight) and not at.of(at.home).failed:
         return _trying(at, at.course, at.home, at.desired)
     return _rolling(at, at.home, at.desired)
 

@@ -8,7 +8,7 @@ from allod.domain import conditions
 from allod.domain.conditions import timestamp
 from allod.domain.names import HTTP_PORT, MODEL, RANK, REVISION
 from allod.domain.quantity import memory_field
-from allod.domain.serving import answers, wishes
+from allod.domain.serving import adapteranswers, answers, wishes
 from allod.domain.serving import drill as drills
 from allod.domain.serving import pod as pods
 
@@ -45,6 +45,7 @@ def status(outcome: Outcome, steps: Steps) -> Manifest:
         "ready": f"{ready}/{outcome.wanted}",
         "selector": _selector(outcome),
         "gpus": _gpus(outcome),
+        "adapters": [each.document() for each in adapteranswers.answers(outcome)],
         "fit": _fit(outcome),
         "history": [*reversed(steps), *(seen.status.get("history") or [])][:HISTORY],
         "conditions": conditions.stamped(answers.conditions(outcome), seen.status.get("conditions") or [], meta.generation, outcome.now),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
 from allod.domain.quantity import duration
-from allod.domain.serving import answers, canarystory, wishes
+from allod.domain.serving import adapteranswers, answers, canarystory, wishes
 from allod.domain.serving.crossroads import RETURNED
 from allod.domain.serving.page import PAGED, paged
 from allod.domain.serving.regroup import RESTARTED
@@ -46,7 +46,7 @@ def events(outcome: Outcome, taken: Steps) -> tuple[Event, ...]:
     told = [Event(step["action"], _note(step), "Warning" if step["action"] in TROUBLES else "Normal") for step in taken]
     turned = (_turned(outcome, answers.degraded(outcome)), _turned(outcome, answers.ready(outcome)))
     known = {event.message for event in told}
-    return (*told, *(event for event in turned if event and event.message not in known))
+    return (*told, *(event for event in turned if event and event.message not in known), *adapteranswers.events(outcome))
 
 
 def _created(outcome: Outcome) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from allod.domain.serving.finding import Finding
 from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
 from allod.domain.serving.group import asked, groups, statefulsets
 from allod.domain.serving.lostrank import lost_rank, sentence
-from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot
+from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot, wanted_hash
 from allod.domain.serving.revisionfacts import RevisionFacts
 from allod.domain.serving.slos import slo_finding
 from allod.domain.serving.trial import Case, Rules
@@ -76,15 +76,16 @@ class Survey:
 def survey(seen: Seen, now: datetime) -> Survey:
     """Sort what was seen."""
     taken = snapshot(seen.model.spec)
-    spec = hash_of(taken)
-    known = tuple(replace(each, snapshot=taken) if each.hash == spec else each for each in remembered(seen.children))
+    exact = hash_of(taken)
+    known = tuple(replace(each, snapshot=taken) if each.hash == exact else each for each in remembered(seen.children))
     by_hash = {revision.hash: revision for revision in known}
+    on_standby = standbys.routed(seen)
+    home = _home(seen, known, on_standby=on_standby is not None)
+    spec = wanted_hash(taken, _kept(seen, by_hash.get(home or ""), now))
     by_hand = wishes.rolled_back(seen, by_hash)
     wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
     desired = by_hash.get(wanted) or Revision(wanted, newest + 1, taken)
-    on_standby = standbys.routed(seen)
-    home = _home(seen, known, on_standby=on_standby is not None)
     found = Survey(
         desired,
         wanted not in by_hash,
@@ -96,6 +97,16 @@ def survey(seen: Seen, now: datetime) -> Survey:
         gateway.shares(seen, by_hash),
     )
     return replace(found, facts=_judged(seen, found, known, now))
+
+
+def _kept(seen: Seen, home: Revision | None, now: datetime) -> Revision | None:
+    """The revision at home, if a spec may go on with it though its pods have more than it asks for: it has served, and none is stuck."""
+    if home is None:
+        return None
+    before, replicas = written(seen, home.hash), groups(seen, home)
+    served = before.get("readySince") or before.get("goodSince") or any(group_serves(seen, group) for group in replicas)
+    stuck = before.get("state") == "Failed" or first_finding(_revision_seen(seen, home, replicas, now, proven=True))
+    return home if served and not stuck else None
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:
@@ -162,6 +173,21 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
     )
 
 
+def _revision_seen(seen: Seen, revision: Revision, replicas: Sequence[Group], now: datetime, *, proven: bool) -> RevisionSeen:
+    staying = tuple(pod for group in replicas for pod in group.pods)
+    names = {each["metadata"]["name"] for each in statefulsets(seen, revision)}
+    failing = {group.name: regroup.lately(seen, group.name, now) for group in replicas if group.size > 1 and not group_serves(seen, group)}
+    return RevisionSeen(
+        now,
+        (asked(seen, revision) or 0) * revision.nodes,
+        staying,
+        proven,
+        tuple(event for event in seen.events if _about(event) in names),
+        revision.snapshot,
+        {name: causes for name, causes in failing.items() if causes},
+    )
+
+
 def _worse(seen: Seen, found: Survey, name: str) -> Finding | None:
     if name == found.home or name != found.desired.hash:
         return None
@@ -171,19 +197,8 @@ def _worse(seen: Seen, found: Survey, name: str) -> Finding | None:
 def _finding(seen: Seen, revision: Revision, replicas: Sequence[Group], *, proven: bool, now: datetime) -> Finding | None:
     """What is wrong with its pods: by what Kubernetes says, by what was heard, by what was counted."""
     staying = tuple(pod for group in replicas for pod in group.pods)
-    names = {each["metadata"]["name"] for each in statefulsets(seen, revision)}
-    failing = {group.name: regroup.lately(seen, group.name, now) for group in replicas if group.size > 1 and not group_serves(seen, group)}
-    pods_seen = RevisionSeen(
-        now,
-        (asked(seen, revision) or 0) * revision.nodes,
-        staying,
-        proven,
-        tuple(event for event in seen.events if _about(event) in names),
-        revision.snapshot,
-        {name: causes for name, causes in failing.items() if causes},
-    )
     return (
-        first_finding(pods_seen)
+        first_finding(_revision_seen(seen, revision, replicas, now, proven=proven))
         or next((Finding("RankLost", sentence(group, lost)) for group in replicas if (lost := lost_rank(group))), None)
         or heard(seen, staying)
         or slo_finding(seen.model.spec.health.slos, seen.windows.get(revision.hash, {}))

@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 
-def watchdog_configmap(model: ModelDeployment, revision: str, *, nodes: int = 1) -> Manifest:
+def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters: bool, nodes: int = 1) -> Manifest:
     """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then. Ranks have a program of their own."""
-    ranks = {"rank.py": _program("rank")} if nodes > 1 else {}
+    keeper = {"allod_adapters.py": _program("adapters.txt")} if keeps_adapters else {}
+    ranks = {"rank.py": _program("rank.txt")} if nodes > 1 else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(model, child(model.metadata.name, revision), revision),
         "immutable": True,
-        "data": {"watchdog.py": _program("watchdog")} | ranks,
+        "data": {"watchdog.py": _program("watchdog.txt")} | keeper | ranks,
     }
 
 
 @cache
 def _program(name: str) -> str:
-    return files("allod.render.serving").joinpath(f"{name}.txt").read_text("utf-8")
+    return files("allod.render.serving").joinpath(name).read_text("utf-8")

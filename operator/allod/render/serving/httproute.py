@@ -37,7 +37,8 @@ def _backends(model: str, home: str, decision: Decision) -> list[dict[str, Any]]
         return [_backend(child(decision.away.model, decision.away.revision), 100)]
     revision, share = decision.share or ("", 0)
     trying = [_backend(child(model, revision), share)] if share else []
-    return [_backend(child(model, home), 100 - share), *trying]
+    rest = [_backend(child(model, home), 100 - share)] if share < 100 else []  # noqa: PLR2004  # all of them
+    return [*rest, *trying]
 
 
 def _backend(service: str, weight: int) -> dict[str, Any]:

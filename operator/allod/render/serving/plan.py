@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from allod.domain.manifest import Manifest, Ref, ref
-from allod.domain.names import FIELD_MANAGER, MANAGED_BY, child
+from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION, child
 from allod.domain.plan import Ending, Plan
 from allod.render.metadata import finished
 from allod.render.monitoring import podmonitor, prometheusrule
-from allod.render.serving import httproute
+from allod.render.serving import adapters, httproute
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
 
+KEPT = frozenset({"PodDisruptionBudget"})
+"""Stays as long as the model does: it protects whatever pods come next, and harms nobody without any."""
 LAST = ("StatefulSet", "Service", "ConfigMap")
 """Pods end before what they use; everything else goes after these."""
 
@@ -38,11 +40,18 @@ def plan(seen: Seen, decision: Decision) -> Plan:
         delete=_obsolete(seen, decision, objects),
         fence=decision.fence,
         regroup=tuple(Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence),
-        labels=tuple(turn.patch for turn in decision.turned),
+        marks=(*(turn.patch for turn in decision.turned), *_nudges(seen, decision)),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
     )
+
+
+def _nudges(seen: Seen, decision: Decision) -> Iterator[Manifest]:
+    listed = {revision.hash: adapters.ordered(seen.model, revision) for revision in decision.revisions}
+    for pod in decision.behind:
+        if (wanted := listed.get(pod["metadata"]["labels"][REVISION])) is not None:
+            yield adapters.nudge(pod, wanted)
 
 
 def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
@@ -78,9 +87,12 @@ def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Ma
     yield controller_revision(seen.model, revision, kept)
     if revision.hash not in decision.allocation:
         return
-    configmap = watchdog_configmap(seen.model, revision.hash, nodes=revision.nodes)
+    listed = adapters.ordered(seen.model, revision)
+    configmap = watchdog_configmap(seen.model, revision.hash, keeps_adapters=listed is not None, nodes=revision.nodes)
     if _needs_watchdog(kept) and ref(configmap) not in _there(seen):
         yield configmap
+    if listed is not None:
+        yield adapters.adapters_configmap(seen.model, revision.hash, listed)
     yield peers_service(seen.model, revision.hash)
     yield revision_service(seen.model, revision.hash, grouped=revision.nodes > 1)
     yield from _pods(seen, decision, revision, kept)
@@ -109,7 +121,7 @@ def _obsolete(seen: Seen, decision: Decision, objects: tuple[Manifest, ...]) -> 
     meta = seen.model.metadata
     unsent = {Ref("v1", "ConfigMap", meta.namespace, child(meta.name, revision)) for revision in decision.allocation}
     ours = [each for each in seen.children if each["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
-    gone = {ref(each) for each in ours} - wanted - unsent - _policies_in_use(ours)
+    gone = {found for each in ours if (found := ref(each)).kind not in KEPT} - wanted - unsent - _policies_in_use(ours)
     return tuple(sorted(gone, key=_order))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import HTTP_PORT, MANAGED_BY, MODEL, REVISION, TRAFFIC, child
+from allod.domain.names import HTTP_PORT, MANAGED_BY, MODEL, REVISION, TRAFFIC
 from allod.domain.serving.images import engine_image
 from allod.domain.serving.pod import ENGINE, GATHER
 from allod.render.merge import merge
@@ -40,7 +40,7 @@ def labels(model: ModelDeployment, revision: str) -> dict[str, str]:
 def _pod(model: ModelDeployment, revision: str, defaults: Defaults) -> dict[str, Any]:
     spec, scheduling, found = model.spec, model.spec.scheduling, source(model.spec)
     vllms = spec.engine.type == "vLLM"
-    own = vllm.volumes(model, child(model.metadata.name, revision)) if vllms else llamacpp.volumes(spec)
+    own = vllm.volumes(model, revision) if vllms else llamacpp.volumes(spec)
     whole = {
         "initContainers": [*inspect(spec, found, defaults.inspect_image), *_gather(model, revision, defaults)],
         "containers": [_engine(model, revision, found, defaults)],
@@ -72,7 +72,7 @@ def _gather(model: ModelDeployment, revision: str, defaults: Defaults) -> list[d
             "env": vllm.rank_env(model, revision),
             "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
             "securityContext": CONTAINER,
-            "volumeMounts": [mount for mount in vllm.mounts() if mount["mountPath"] == vllm.WATCHDOG],
+            "volumeMounts": [mount for mount in vllm.mounts(model) if mount["mountPath"] == vllm.WATCHDOG],
         }
     ]
 
@@ -91,7 +91,7 @@ def _engine(model: ModelDeployment, revision: str, found: Source, defaults: Defa
             "env": vllm.env(model, revision),
             **vllm.health(spec),
             "lifecycle": vllm.lifecycle(),
-            "volumeMounts": [*found.mounts, *vllm.mounts()],
+            "volumeMounts": [*found.mounts, *vllm.mounts(model)],
         }
     else:
         own = {

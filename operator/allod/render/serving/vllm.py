@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.names import HTTP_PORT, RANK, REPLICA_GROUP, group, peers
+from allod.domain.names import HTTP_PORT, RANK, REPLICA_GROUP, child, group, peers
 from allod.domain.serving.demand import cpu_kv_memory, pod_ranks, sets_kv_memory
-from allod.render.serving import probes
+from allod.render.serving import adapters, probes
 from allod.render.serving.environment import with_users
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def args(model: ModelDeployment, source: Source) -> list[str]:
         "tensor-parallel-size": spec.parallelism.tensor if spec.parallelism.tensor > 1 else None,
         "pipeline-parallel-size": spec.parallelism.pipeline if spec.parallelism.pipeline > 1 else None,
         "shutdown-timeout": math.ceil(spec.health.drain_timeout.seconds),
-        "middleware": "watchdog.Watchdog",
+        "middleware": adapters.MIDDLEWARE if spec.adapters else "watchdog.Watchdog",
         "disable-access-log-for-endpoints": QUIET,
     }
     names = ["--served-model-name", model.served_name, *spec.model.aliases]
@@ -63,6 +63,7 @@ def args(model: ModelDeployment, source: Source) -> list[str]:
         *names,
         *ours,
         *(_across(spec.nodes) if spec.nodes > 1 else []),
+        *adapters.flags(model),
         "--disable-fastapi-docs",
         *(_flag(*pair) for pair in sorted(engine.args.items())),
         *engine.extra_args,
@@ -119,6 +120,7 @@ def env(model: ModelDeployment, revision: str) -> list[dict[str, Any]]:
         plain |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if not spec.resources.gpu:
         plain |= _cpu_threads(spec)
+    plain |= adapters.env(model)
     listed: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items()]
     if spec.nodes > 1:
         listed += [*rank_env(model, revision), {"name": "VLLM_HOST_IP", "valueFrom": _field("status.podIP")}]
@@ -165,22 +167,24 @@ def grace_seconds(spec: ModelDeploymentSpec) -> int:
     return SWITCH_SECONDS + math.ceil(spec.health.drain_timeout.seconds) + TEARDOWN_SECONDS
 
 
-def volumes(model: ModelDeployment, configmap: str) -> list[dict[str, Any]]:
+def volumes(model: ModelDeployment, revision: str) -> list[dict[str, Any]]:
     """Beside the model's own."""
     size = model.spec.resources.shared_memory or SHARED_MEMORY
     return [
-        {"name": "watchdog", "configMap": {"name": configmap}},
+        {"name": "watchdog", "configMap": {"name": child(model.metadata.name, revision)}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(size)}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "cache", "emptyDir": {}},
+        *adapters.volumes(model, revision),
     ]
 
 
-def mounts() -> list[dict[str, Any]]:
+def mounts(model: ModelDeployment) -> list[dict[str, Any]]:
     """Of those volumes."""
     return [
         {"name": "watchdog", "mountPath": WATCHDOG, "readOnly": True},
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # the kernel's name for it
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # a volume of the pod's own
         {"name": "cache", "mountPath": CACHE},
+        *adapters.mounts(model),
     ]
