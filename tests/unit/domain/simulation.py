@@ -22,6 +22,7 @@ from allod.domain.serving.decide import decide
 from allod.domain.serving.group import leads
 from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
+from unit.domain.ranks import ENDED, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,9 +49,6 @@ SPEC: dict[str, Any] = {
 """Without a bake time a rollout is over when traffic has moved; `test_bakes` is about the others."""
 MOST_STEPS = 60
 """Nothing of ours needs so many: a world that does not come to rest is a bug."""
-
-ENDED = "test/ended"
-"""When the engine of a pod ended last."""
 
 Status = dict[str, Any]
 
@@ -240,27 +238,13 @@ class World:
             pod["spec"]["nodeName"] = "n1"
             pod["status"] = self._since(self.engine(letter), pod.get("status") or {})
             if REPLICA_GROUP in pod["metadata"]["labels"]:
-                self._ranked(pod)
+                ranked(pod)
 
     def rank_ends(self, name: str) -> None:
         """The engine in this pod ends, and its kubelet starts it again."""
         self.pods[name]["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
         self.pods[name]["status"].pop("containerStatuses", None)
-        self._ranked(self.pods[name])
-
-    def _ranked(self, pod: Manifest) -> None:
-        """What a kubelet says of the lives of a rank's engine; one that came back is ready no more, for it meets nobody."""
-        meta, status = pod["metadata"], pod["status"]
-        ended = (meta.get("annotations") or {}).get(ENDED)
-        if status.get("containerStatuses") or not status.get("conditions"):
-            return
-        up = pods.is_ready(pod)
-        engine = {"name": "engine", "started": up and not ended, "ready": up and not ended}
-        if ended:
-            engine |= {"restartCount": 1, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}}}
-            status["conditions"] = [each for each in status["conditions"] if each["type"] != "Ready"]
-        engine["state"] = {"running": {"startedAt": ended or meta["creationTimestamp"]}}
-        status["containerStatuses"] = [engine]
+        ranked(self.pods[name])
 
     def _since(self, status: Status, before: Status) -> Status:
         """The status, with the time at which readiness came to be what it is."""
