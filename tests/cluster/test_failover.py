@@ -45,10 +45,11 @@ def pair(space: Space, release: Release) -> tuple[Model, Model, Asker]:  # noqa:
 
 
 def engines(box: Box, model: Model) -> list[Process]:
-    """Processes of its engines."""
+    """Processes of its engines, those that run: a pod that is only just made has none."""
     return [
         pid
         for pod in model.pods()
+        if any(status.get("started") for status in pod["status"].get("containerStatuses", ()))
         for pid in box.processes(f"{model.space.name}/{pod['metadata']['name']}", "engine", match="llama-server")
     ]
 

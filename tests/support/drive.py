@@ -147,8 +147,8 @@ class Drive:
     def _apis(self) -> frozenset[str]:
         return frozenset(f"{each.api_version}/{each.kind}" for each in OPTIONAL if (each.api_version, each.kind) in self.cluster.kinds)
 
-    def _wrote(self, new: Manifest) -> None:
-        self._due |= told(self._store, new)
+    def _wrote(self, old: Manifest | None, new: Manifest | None) -> None:
+        self._due |= told(self._store, old, new)
 
     def _changed(self, old: Manifest | None, new: Manifest | None) -> None:
         self._due |= concerned(self._store, old, new)

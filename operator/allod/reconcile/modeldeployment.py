@@ -44,12 +44,15 @@ class ModelDeployments:
         self._senses, self._defaults, self._apis, self._clock = senses, defaults, apis, clock
         self._apply = Apply(kube, senses.world, identity)
         self._moves = Moves()
+        self._begun: set[str] = set()
+        """Uids of models that were let start. Their status says so when everything is made: too late for rivals of that moment."""
 
     async def reconcile(self, key: Ref) -> Outcome:
         """One look at one model, and at most one step. ApiErrors other than Invalid are the caller's to retry."""
         model = self._senses.world.get(key)
         # The children of a deleted model go by their owner references.
         if model is None or "deletionTimestamp" in model["metadata"]:
+            self._begun.discard(model["metadata"]["uid"] if model else "")
             return Outcome()
         now = self._clock()
         try:
@@ -59,13 +62,16 @@ class ModelDeployments:
                 defaults=self._defaults,
                 apis=self._apis(),
                 moved_lately=self._moves.others(key, now),
+                begun=self._begun,
             )
         except ValidationError as problem:
             unreadable = refused(model, "InvalidSpec", sentence(problem), now)
             return Outcome(await self._apply.status(model, unreadable), REFUSED_AGAIN)
-        steps = plan(seen, decide(seen, now))
-        # Before anything is awaited: other workers count at the same time.
+        decision = decide(seen, now)
+        steps = plan(seen, decision)
+        # Before anything is awaited: other workers look at the same time.
         self._moves.note(key, model, steps.status, now)
+        (self._begun.add if decision.home else self._begun.discard)(model["metadata"]["uid"])
         sent = await self._apply.plan(model, steps)
         status = steps.status
         if sent.refusal:

@@ -10,13 +10,13 @@ from allod.api.modeldeployment import ModelDeployment
 from allod.domain.manifest import Ref
 from allod.domain.names import MODEL, RANK, REVISION, child
 from allod.domain.serving.canary import rules
-from allod.domain.serving.claim import Claim, held, served_names
+from allod.domain.serving.claim import Claim, Held, held, served_names
 from allod.domain.serving.evidence import SILENT
 from allod.domain.serving.seen import Companion, Neighbour, Seen
 from allod.reconcile.world import Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from allod.domain.manifest import Manifest
     from allod.domain.serving.contest import Duel
@@ -34,8 +34,10 @@ class Senses:
     windows: Windows
 
 
-def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0) -> Seen:
-    """Everything that a decision about this ModelDeployment may use.
+def observe(
+    senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0, begun: Container[str] = ()
+) -> Seen:
+    """Everything that a decision about this ModelDeployment may use. `begun`: uids of models that were let start a moment ago.
 
     Raises pydantic's ValidationError when the object cannot be understood: it was stored under another version of the CRD.
     """
@@ -53,7 +55,7 @@ def observe(senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozen
         children=children,
         pods=pods,
         defaults=defaults,
-        neighbours=tuple(_neighbours(world, model)),
+        neighbours=tuple(_neighbours(world, model, begun)),
         apis=apis,
         figures=senses.figures.of(pods),
         beats=beats,
@@ -87,12 +89,13 @@ def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Man
                 yield pod
 
 
-def _neighbours(world: World, model: Manifest) -> Iterator[Neighbour]:
+def _neighbours(world: World, model: Manifest, begun: Container[str]) -> Iterator[Neighbour]:
     for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, model["metadata"]["namespace"]):
         if other["metadata"]["uid"] != model["metadata"]["uid"]:
             told = claim(world, other)
             needs = bool(((other.get("status") or {}).get("standby") or {}).get("needed"))
-            yield Neighbour(told.name, told.created, told.asks, told.held, told.standby, told.traffic, needs)
+            holds = Held(told.asks) if not told.held.names and other["metadata"]["uid"] in begun else told.held
+            yield Neighbour(told.name, told.created, told.asks, holds, told.standby, told.traffic, needs)
 
 
 def claim(world: World, model: Manifest) -> Claim:

@@ -163,8 +163,8 @@ class Operator:
             self._heartbeats.forget(ref(old))
             self._scrapes.forget(ref(old))
 
-    def _wrote(self, new: Manifest) -> None:
-        for each in told(self._store, new):
+    def _wrote(self, old: Manifest | None, new: Manifest | None) -> None:
+        for each in told(self._store, old, new):
             self._look_at(each)
 
     def _heard_of(self, pod: Manifest) -> None:

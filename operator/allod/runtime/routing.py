@@ -27,9 +27,10 @@ def concerned(world: World, old: Manifest | None, new: Manifest | None) -> set[R
     return {each for manifest in (old, new) if manifest is not None for each in _concerned(world, manifest)}
 
 
-def told(world: World, wrote: Manifest) -> set[Ref]:
-    """The other models to look at after an own write: what a model came to be is news for its pair and its rivals."""
-    return {*companions(world, wrote), *rivals(world, wrote)}
+def told(world: World, old: Manifest | None, new: Manifest | None) -> set[Ref]:
+    """The other models to look at after an own write: what a model came to be, or no longer is, is news for its pair and its rivals."""
+    seen = [manifest for manifest in (old, new) if manifest is not None]
+    return {each for manifest in seen for each in (*companions(world, manifest), *rivals(world, manifest))}
 
 
 def _concerned(world: World, manifest: Manifest) -> Iterator[Ref]:

@@ -54,8 +54,8 @@ class Index(Generic[K]):
 class Store:
     """Objects by identity, by owner, and by kind and namespace. All calls from the event loop's thread."""
 
-    def __init__(self, heard: Heard = lambda _old, _new: None, wrote: Callable[[Manifest], None] = lambda _new: None) -> None:
-        """`heard(old, new)` is called on each change; None where there was, or is, no object. `wrote(new)` is called on own writes."""
+    def __init__(self, heard: Heard = lambda _old, _new: None, wrote: Heard = lambda _old, _new: None) -> None:
+        """`heard(old, new)` is called on each change; None where there was, or is, no object. `wrote(old, new)` is called on own writes."""
         self._heard, self._wrote = heard, wrote
         self._objects: dict[Ref, Manifest] = {}
         self._owned: Index[str] = Index()
@@ -91,8 +91,9 @@ class Store:
     def wrote(self, answer: Manifest) -> None:
         """Take note of the answer to an own write. Who wrote knows; it may be news for others."""
         target = ref(answer)
-        if self._set(target, self._objects.get(target), answer):
-            self._wrote(self._objects[target])
+        old = self._objects.get(target)
+        if self._set(target, old, answer):
+            self._wrote(old, self._objects[target])
 
     def drop(self, gone: Manifest) -> None:
         """Take note that exactly this object is gone. No news when another of its name is there already."""

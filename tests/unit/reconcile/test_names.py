@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from allod.runtime.routing import model_ref
 from support.drive import NAMESPACE, SPEC, Drive
 
 if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
     from support.nodes import Fate
 
 NAMES = ("a", "b", "c")
@@ -91,9 +93,10 @@ async def test_of_two_that_started_unseen_by_each_other_one_gives_its_gpu_back(d
     await drive.reconcile("b")
     drive.nodes.everywhere = fate
     drive.nodes.step()
-    # Its status is not written yet when the other is looked at: nobody can see that it was started.
+    # The leader was killed before the status was written, and the next one looks at the other first: it cannot see that one was started.
     status = drive.model("b")["status"]
     drive.cluster.set_status(model_ref(NAMESPACE, "b"), {})
+    drive.restart()
     drive.create("a", **SHARED)
     await drive.reconcile("a")
     drive.cluster.set_status(model_ref(NAMESPACE, "b"), status)
@@ -102,6 +105,23 @@ async def test_of_two_that_started_unseen_by_each_other_one_gives_its_gpu_back(d
     await drive.settle()
     assert running(drive) == {stays}
     assert refused(drive) == {"a", "b"} - {stays}
+
+
+async def test_of_three_that_workers_look_at_in_the_same_moment_one_starts(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("c", "b", "a"):
+        drive.create(name, **SHARED)
+    apply = drive.cluster.apply
+
+    async def slowly(manifest: Manifest) -> Manifest:
+        await asyncio.sleep(0)
+        return await apply(manifest)
+
+    monkeypatch.setattr(drive.cluster, "apply", slowly)
+    await asyncio.gather(*(drive.reconcile(name) for name in ("c", "b", "a")))
+    started = {target.name.rpartition("-")[0] for _, target in drive.cluster.writes if target.kind == "StatefulSet"}
+    assert len(started) == 1
+    await drive.settle()
+    assert running(drive) == started
 
 
 async def test_a_name_is_free_when_the_one_that_had_it_has_moved_to_another(drive: Drive) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from allod.domain.names import API_VERSION
-from allod.runtime.routing import concerned
+from allod.runtime.routing import concerned, model_ref, told
 from allod.runtime.store import Store
 
 if TYPE_CHECKING:
@@ -69,3 +69,17 @@ CASES: dict[str, tuple[Manifest | None, Manifest | None, set[str]]] = {
 def test_who_is_looked_at_when_something_changes(store: Store, what: str) -> None:
     old, new, names = CASES[what]
     assert {each.name for each in concerned(store, old, new)} == names
+
+
+def test_an_own_write_wakes_those_who_wait_for_a_name_that_it_lets_go() -> None:
+    store = Store()
+    waits = model("waits", None, "chat")
+    held = {"activeRevision": "5b21aa0c", "revisions": [{"name": "5b21aa0c", "state": "Good"}]}
+    old = model("chat", "renamed") | {"status": held}
+    new = model("chat", "renamed") | {"status": {"activeRevision": "7c9f4d21", "revisions": [{"name": "7c9f4d21", "state": "Ready"}]}}
+    for name, served in (("5b21aa0c", "chat"), ("7c9f4d21", "renamed")):
+        remembered = thing("ControllerRevision", f"chat-{name}", OF_CHAT)
+        store.put(remembered | {"apiVersion": "apps/v1", "data": {"spec": {"model": {"servedName": served}}}})
+    store.put(waits)
+    assert told(store, old, new) == {model_ref("ai", "waits")}
+    assert told(store, new, new) == set()

@@ -164,7 +164,7 @@ def test_refusals_are_read_where_their_selector_is_served() -> None:
 
 def test_an_own_write_is_told_apart_from_what_others_did(heard: Heard) -> None:
     wrote: list[str] = []
-    store = Store(heard, lambda new: wrote.append(new["metadata"]["name"]))
+    store = Store(heard, lambda _old, new: wrote.append(str((new or {})["metadata"]["name"])))
     store.put(thing(version=5))
     store.wrote(thing(version=6))
     store.put(thing(version=6))
