@@ -103,8 +103,10 @@ def _kept(seen: Seen, home: Revision | None, now: datetime) -> Revision | None:
         return None
     before, staying = written(seen, home.hash), _staying(_pods(seen, home.hash))
     served = before.get("readySince") or before.get("goodSince") or any(serves(seen, pod) for pod in staying)
-    stuck = before.get("state") == "Failed" or first_finding(_revision_seen(seen, home, staying, now, proven=True))
-    return home if served and not stuck else None
+    finding = first_finding(_revision_seen(seen, home, staying, now, proven=True))
+    # One pod of several, or GPUs that are short, are no reason to exchange what serves.
+    hangs = finding is not None and finding.reason != "InsufficientGPUs" and not any(serves(seen, pod) for pod in staying)
+    return home if served and not hangs and before.get("state") != "Failed" else None
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:

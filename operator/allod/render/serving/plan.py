@@ -105,7 +105,9 @@ def _needs_watchdog(kept: Manifest) -> bool:
 def _obsolete(seen: Seen, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:
     """Children of ours that nothing wants any more. What a person made and we merely own by reference is not ours to delete."""
     wanted = {ref(manifest) for manifest in objects}
-    unsent = {Ref("v1", "ConfigMap", kept.namespace, kept.name) for kept in wanted if kept.kind == "StatefulSet"}
+    running = [kept for kept in wanted if kept.kind == "StatefulSet"]
+    # What their pods mount stays, whether this look had a reason to send it or not.
+    unsent = {Ref("v1", "ConfigMap", kept.namespace, name) for kept in running for name in (kept.name, f"{kept.name}-adapters")}
     ours = [child for child in seen.children if child["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
     gone = {found for child in ours if (found := ref(child)).kind not in KEPT} - wanted - unsent
     return tuple(sorted(gone, key=_order))
