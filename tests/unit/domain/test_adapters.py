@@ -285,3 +285,26 @@ def test_without_a_pod_nothing_is_loaded() -> None:
     world.edit(replicas=0)
     world.settle()
     assert (world.states, world.message("one")) == ({"one": "Pending"}, "no pod of revision A serves")
+
+
+def test_gpus_that_are_short_for_one_pod_exchange_no_model_that_serves_with_more_room_than_it_needs() -> None:
+    world = Loras(ONE, WIDE)
+    world.gpus = 3
+    world.wants(ONE)
+    world.edit(replicas=3)
+    world.settle()
+    world.edit(replicas=4)
+    assert world.settle() == ["A: 4 pods"]
+    assert world.route == "A"
+
+
+def test_the_list_that_pods_mount_stays_though_somebody_deletes_the_controller_revision() -> None:
+    world = Loras(ONE)
+    world.engine = lambda letter: ready() if letter == "A" else starting()
+    world.edit(engine__maxModelLen=8192)
+    world.settle()
+    mounted = {name for name in world.children if name.kind == "ConfigMap" and name.name.endswith("-adapters")}
+    for name in [name for name in world.children if name.kind == "ControllerRevision"]:
+        del world.children[name]
+    world.settle()
+    assert mounted <= set(world.children)

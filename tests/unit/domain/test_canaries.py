@@ -292,3 +292,30 @@ def test_a_lost_status_begins_the_canary_again() -> None:
     world.lose_status()
     world.settle()
     assert world.weights == {"A": 95, "B": 5}
+
+
+def test_an_active_revision_that_is_away_for_a_moment_promotes_nobody_though_a_standby_answers() -> None:
+    world = canary_world()
+    world.companion = companion()
+    world.edit(standby={"modelDeploymentRef": {"name": "chat-small"}}, engine__maxModelLen=32768)
+    world.settle()
+    world.wait(200)
+    world.engine = lambda letter: hung() if letter == "A" else ready()
+    world.settle()
+    assert world.route == "chat-small"
+    world.engine = lambda _: ready()
+    world.wait(400)
+    assert (world.route, world.weights) == ("A", {"A": 95, "B": 5})
+    assert "CanaryStandsIn" not in [step["action"] for step in world.status["history"]]
+
+
+def test_a_model_that_is_put_to_sleep_in_a_canary_wakes_in_the_same_canary() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.edit(replicas=0)
+    world.settle()
+    assert world.route == "A"
+    world.edit(replicas=1)
+    world.settle()
+    assert (world.route, world.weights) == ("A", {"A": 95, "B": 5})

@@ -229,3 +229,48 @@ def test_a_schedule_that_nobody_can_follow_is_told_and_stops_nothing(drill: dict
     assert message.startswith(says)
     world.engine = lambda _: hung()
     assert world.settle() == ["route chat-small"]
+
+
+def waiting_for_a_cold_standby() -> World:
+    world = world_with_drill()
+    world.companion = companion(up=0, replicas=0)
+    wish(world)
+    assert world.status["standby"]["needed"] is True
+    return world
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        pytest.param({"suspend": True}, "the model was suspended", id="suspended"),
+        pytest.param({"replicas": 0}, "the model changed or was not whole any more", id="put to sleep"),
+        pytest.param({"engine__maxModelLen": 32768}, "the model changed or was not whole any more", id="a rollout"),
+    ],
+)
+def test_a_drill_that_waits_for_its_standby_ends_when_the_model_is_no_longer_as_it_should_be(edit: dict[str, Any], says: str) -> None:
+    world = waiting_for_a_cold_standby()
+    world.engine = lambda letter: starting() if letter == "B" else ready()
+    world.edit(**edit)
+    world.settle()
+    assert last(world) == ("Interrupted", says)
+    assert "needed" not in world.status["standby"]
+    world.companion = companion()
+    world.settle()
+    assert world.route != "chat-small"
+
+
+def test_no_drill_begins_while_the_model_is_suspended() -> None:
+    world = world_with_drill()
+    world.companion = companion(up=0, replicas=0)
+    world.edit(suspend=True)
+    wish(world)
+    assert "drill" not in world.status["standby"]
+    assert "needed" not in world.status["standby"]
+
+
+def test_a_failure_in_a_drill_is_told_from_the_model_that_failed() -> None:
+    world = world_with_drill()
+    wish(world)
+    world.engine = lambda _: hung()
+    world.settle()
+    assert any(line.startswith("Warning FailedOver: A -> chat-small: 0 of 1 pods serve") for line in world.told())

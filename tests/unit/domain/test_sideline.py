@@ -99,3 +99,24 @@ def test_a_suspended_model_is_left_as_it_is() -> None:
     hear(world, 0, "Silent")
     world.settle()
     assert labels(world) == ["on", "on"]
+
+
+@pytest.mark.parametrize(("state", "before"), [("Unknown", False), ("Unreachable", False), ("Unknown", True)])
+def test_a_new_leader_does_not_put_back_what_it_has_not_heard_yet(state: State, before: bool) -> None:  # noqa: FBT001  # a column
+    world = two()
+    hear(world, 0, "Silent")
+    world.settle()
+    world.heard_of[min(world.pods)] = heard(state, "not looked long enough", world.now, before=before)
+    world.settle()
+    assert labels(world) == ["off", "on"]
+
+
+def test_a_suspended_model_does_not_count_a_pod_that_nobody_may_put_back() -> None:
+    world = two()
+    hear(world, 0, "Silent")
+    world.settle()
+    world.edit(suspend=True)
+    hear(world, 0, "Serving")
+    hear(world, 1, "Silent")
+    world.settle()
+    assert world.condition("Ready")[0] == "False"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from allod.api.modeldeploymentstatus import ModelDeploymentStatus
 from unit.domain.simulation import World, hung, ready, refused
 from unit.domain.test_standby import world_with_standby
 
@@ -86,3 +87,12 @@ def test_a_wish_to_return_that_names_another_revision_is_told() -> None:
     assert world.condition("Degraded") == ("True", "UnknownRevision", wrong)
     world.annotations["allod.dev/return-traffic"] = home
     assert world.settle() == ["route A"]
+
+
+@pytest.mark.parametrize("wish", ["rollback-to", "retry-revision", "return-traffic", "drill"])
+def test_a_status_takes_whatever_a_person_wrote_into_an_annotation(wish: str) -> None:
+    world = world_with_standby()
+    world.annotations[f"allod.dev/{wish}"] = "x" * 5000
+    world.wait(60)
+    ModelDeploymentStatus.model_validate(world.status)
+    assert world.settle() == []

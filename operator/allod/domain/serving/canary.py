@@ -79,6 +79,8 @@ class Course:
     """When the step's time is over."""
     blocked: bool = False
     """It could get no traffic, so no pods are started for it."""
+    holds: bool = False
+    """The active revision is only away for a moment, or asleep: no reason to promote what is still on trial."""
 
 
 @dataclass(frozen=True, slots=True)

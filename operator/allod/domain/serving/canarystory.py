@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def step(outcome: Outcome) -> dict[str, Any] | None:
     """Its weight is another than the last status says. What was given up is told of by `story` itself."""
     course, home = outcome.course, outcome.step.home
-    if course is None or course.through or home == outcome.found.desired.hash or outcome.step.share == _before(outcome):
+    if course is None or outcome.away or course.through or home == outcome.found.desired.hash or outcome.step.share == _before(outcome):
         return None
     ends = {"from": home, "to": outcome.found.desired.hash}
     if not outcome.step.share:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.serving import gateway
 from allod.domain.serving.canary import Course, Prospect, Stage, course, rules
-from allod.domain.serving.crossroads import silent_for
+from allod.domain.serving.crossroads import silent_for, waking
 from allod.domain.serving.wanted import wanted
 
 if TYPE_CHECKING:
@@ -29,17 +30,24 @@ def candidate(seen: Seen, found: Survey, now: datetime) -> Course | None:
         return stands_in
     enough = new is not None and new.trial.ready_since is not None and new.ready >= max(1, min(wanted(seen), old.ready))
     duel = seen.duel if seen.duel and (seen.duel.new, seen.duel.old) == (found.desired.hash, found.home) else None
-    return course(
+    following = course(
         Prospect(
             steps=rollout.canary.steps,
             before=before,
-            fit=enough and bool(old.ready) and not found.on_standby,
+            fit=enough and wanted(seen) > 0 and bool(old.ready) and not found.on_standby,
             sends=gateway.problem(seen) is None,
             sample=(duel.sample() if duel else 0) if rules(seen.model.spec) else None,
             least=rollout.canary.min_requests,
             now=now,
         )
     )
+    return replace(following, holds=_holds(seen, found, old, now))
+
+
+def _holds(seen: Seen, found: Survey, old: RevisionFacts, now: datetime) -> bool:
+    lost = silent_for(seen, old, now) if old.proven else None
+    patience = timedelta(seconds=seen.model.spec.health.rollback.fail_after.seconds)
+    return found.on_standby is not None or not wanted(seen) or waking(seen, old) or (lost is not None and lost < patience)
 
 
 def _stands_in(seen: Seen, found: Survey, old: RevisionFacts, new: RevisionFacts, before: Stage, now: datetime) -> Course | None:  # noqa: PLR0917  # one look

@@ -22,6 +22,7 @@ from allod.domain.quantity import duration
 from allod.domain.serving import crossroads
 from allod.domain.serving.finding import Finding
 from allod.domain.serving.schedule import next_time
+from allod.domain.serving.wishes import noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,10 +61,12 @@ class Drill:
     """When traffic goes back. None: it has not moved yet."""
     activation: timedelta | None
     """From `since` until traffic moved."""
+    calm: bool = True
+    """The model is as it should be."""
 
     def wants_traffic(self, now: datetime) -> bool:
         """Whether traffic should be on the standby for its sake."""
-        return not self.begins and now < (self.until or self.gives_up)
+        return not self.begins and (self.calm or self.until is not None) and now < (self.until or self.gives_up)
 
     def look_again(self, now: datetime) -> Iterator[datetime]:
         """When it turns though nothing happens."""
@@ -75,8 +78,15 @@ def drill(seen: Seen, found: Survey, step: Step, now: datetime) -> Drill | None:
     standby = seen.model.spec.standby
     running = (seen.status.get("standby") or {}).get("drill")
     if running:
-        return _running(seen, found, running)
-    if standby is None or found.on_standby or not _calm(found, step) or found.standby is None or found.standby.hopeless:
+        return _running(seen, found, running, calm=_calm(found, step))
+    if (
+        standby is None
+        or seen.model.spec.suspend
+        or found.on_standby
+        or not _calm(found, step)
+        or found.standby is None
+        or found.standby.hopeless
+    ):
         return None
     if cause := _asked(seen, now):
         return Drill(
@@ -104,6 +114,8 @@ def ended(seen: Seen, found: Survey, now_runs: Drill, route: Route, now: datetim
 def _before_it_moved(seen: Seen, found: Survey, runs: Drill, route: Route, now: datetime) -> tuple[Result, str] | None:
     if found.on_standby or (route.to == "Standby" and route.why != "Drill"):
         return "Interrupted", _instead(route)
+    if seen.model.spec.suspend or not runs.calm:
+        return "Interrupted", "the model was suspended" if seen.model.spec.suspend else "the model changed or was not whole any more"
     if route.to == "Home" and now >= runs.gives_up:
         because = f": {found.standby.problem.message}" if found.standby and found.standby.problem else ""
         return "Failed", f"{runs.standby} was not ready within {duration(_patience(seen).total_seconds())}{because}"
@@ -131,7 +143,7 @@ def verdict(seen: Seen) -> Finding | None:
     return None
 
 
-def _running(seen: Seen, found: Survey, told: Mapping[str, Any]) -> Drill:
+def _running(seen: Seen, found: Survey, told: Mapping[str, Any], *, calm: bool) -> Drill:
     since = datetime.fromisoformat(told["startedAt"])
     traffic = seen.status.get("traffic") or {}
     there = found.on_standby and crossroads.why(seen) == "Drill"
@@ -145,13 +157,14 @@ def _running(seen: Seen, found: Survey, told: Mapping[str, Any]) -> Drill:
         gives_up=since + _patience(seen),
         until=moved + _duration(seen) if there else None,
         activation=timedelta(seconds=float(took)) if took else None,
+        calm=calm,
     )
 
 
 def _asked(seen: Seen, now: datetime) -> str | None:
     """Why one is to begin now."""
     wanted = seen.model.metadata.annotations.get(ANNOTATION)
-    if wanted is not None and seen.status.get("drilled") != wanted:
+    if wanted is not None and seen.status.get("drilled") != noted(wanted):
         return f"annotation {ANNOTATION}"
     wish, last = _wish(seen), (seen.status.get("standby") or {}).get("lastDrill") or {}
     if wish is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from allod.domain.names import TRAFFIC
 from allod.domain.quantity import count
 from allod.domain.serving import pod as pods
 from allod.domain.serving.finding import Finding
@@ -58,8 +59,9 @@ def blindness(heard: Iterable[tuple[str, Beat]], quiet: float = 0.0) -> str:
 
 
 def serves(seen: Seen, pod: Manifest) -> bool:
-    """Whether requests that are sent to it get answers, as far as anybody knows."""
-    return pods.is_ready(pod) and lost(seen, pod) is None
+    """Whether requests that are sent to it get answers, as far as anybody knows. One that is out while nobody may put it back gets none."""
+    out = seen.model.spec.suspend and pod["metadata"].get("labels", {}).get(TRAFFIC) == "off"
+    return pods.is_ready(pod) and lost(seen, pod) is None and not out
 
 
 def group_serves(seen: Seen, group: Group) -> bool:

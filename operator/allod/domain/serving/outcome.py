@@ -81,7 +81,7 @@ class Outcome:
         standby, active = self.found.standby, self.active
         if standby is None:
             return False
-        if self.away or self.drill:
+        if self.away or (self.drill and not self.drill_ended):
             return True
         if standby.hopeless or self.seen.model.spec.suspend:
             return False
@@ -102,7 +102,7 @@ class Outcome:
     @property
     def drill_ended(self) -> tuple[Result, str] | None:
         """How a drill ends in this very look, and a sentence."""
-        if self.drill is None or self.drill.begins or self.seen.model.spec.suspend:
+        if self.drill is None or self.drill.begins or (self.seen.model.spec.suspend and self.drill.until is not None):
             return None
         return drills.ended(self.seen, self.found, self.drill, self.route, self.now)
 

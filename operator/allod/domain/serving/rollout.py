@@ -144,7 +144,7 @@ def _next(at: Position) -> Step:
         return _back(at, at.home, at.fallback)
     if at.home == at.desired:
         return _settled(at, at.home)
-    if at.course and (at.of(at.home).ready or at.course.weight) and not at.of(at.home).failed:
+    if at.course and (at.of(at.home).ready or at.course.weight or at.course.holds) and not at.of(at.home).failed:
         return _trying(at, at.course, at.home, at.desired)
     return _rolling(at, at.home, at.desired)
 

@@ -75,8 +75,10 @@ def _of(seen: Seen, of_one: Sequence[Manifest], now: datetime) -> Iterator[Turn]
             yield Turn(pod, "off", beat.message)
         elif _label(pod) == "off" and not others:
             yield Turn(pod, "on", "no other pod serves")
-        elif _label(pod) == "off" and not beat and not (back and back > now):
-            yield Turn(pod, "on", f"it was heard for {BACK.seconds} s" if back else "nothing speaks against it")
+        elif _label(pod) == "off" and back and back <= now:
+            yield Turn(pod, "on", f"it was heard for {BACK.seconds} s")
+        elif _label(pod) == "off" and pod["metadata"].get("uid", "") not in seen.beats:
+            yield Turn(pod, "on", "nobody listens to it")  # a new leader that has not heard it yet does
 
 
 def _back_at(seen: Seen, pod: Manifest) -> datetime | None:

@@ -116,7 +116,7 @@ def _followed(outcome: Outcome) -> dict[str, Any]:
     waits = outcome.away and followed["returned"] is not None and outcome.seen.status.get("returned") != followed["returned"]
     asked = outcome.seen.model.metadata.annotations.get(drills.ANNOTATION)
     begins = outcome.drill is not None and outcome.drill.begins
-    drilled = asked if asked is None or begins else outcome.seen.status.get("drilled")
+    drilled = wishes.noted(asked) if asked is None or begins else outcome.seen.status.get("drilled")
     return followed | {"drilled": drilled} | ({"returned": outcome.seen.status.get("returned")} if waits else {})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.serving.revision import edition
+from allod.domain.serving.revision import digest, edition
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RETRY = "allod.dev/retry-revision"
 ROLLBACK = "allod.dev/rollback-to"
 RETURN = "allod.dev/return-traffic"
+LONGEST = 63
+"""Characters of a wish in the status."""
 
 
 def rolled_back(seen: Seen, known: Container[str]) -> str | None:
@@ -37,10 +39,15 @@ def tries_again(seen: Seen, revision: str, desired: str) -> bool:
     return revision == desired and not seen.model.spec.suspend and _edited(seen)
 
 
+def noted(wish: str | None) -> str | None:
+    """As the status keeps it: an annotation may be longer than a status field."""
+    return wish if wish is None or len(wish) <= LONGEST else f"sha256-{digest(wish)[:32]}"
+
+
 def returns(seen: Seen, home: str | None) -> bool:
     """Whether a person wants traffic back from the standby now."""
     asked = seen.model.metadata.annotations.get(RETURN)
-    return asked is not None and asked == home and seen.status.get("returned") != asked
+    return asked is not None and asked == home and seen.status.get("returned") != noted(asked)
 
 
 def unknown(seen: Seen, known: Sequence[str], home: str | None) -> str | None:
@@ -52,7 +59,7 @@ def unknown(seen: Seen, known: Sequence[str], home: str | None) -> str | None:
         return f"annotation {ROLLBACK} names revision {to}, which nobody remembers: there are {are}"
     if again and again not in known and status.get("retried") != again:
         return f"annotation {RETRY} names revision {again}, which nobody remembers: there are {are}"
-    if back and back != home and status.get("returned") != back and (status.get("traffic") or {}).get("target") == "Standby":
+    if back and back != home and status.get("returned") != noted(back) and (status.get("traffic") or {}).get("target") == "Standby":
         return f"annotation {RETURN} names revision {back}, but the one that traffic would return to is {home}"
     return None
 
@@ -67,7 +74,7 @@ def followed(seen: Seen, rolled_back_to: str | None, known: Container[str]) -> d
     spec = seen.status.get("observedSpec") if seen.model.spec.suspend else now
     again = annotations.get(RETRY)
     retried = again if again is None or again in known else seen.status.get("retried")
-    return {"observedSpec": spec, "rolledBack": rolled, "retried": retried, "returned": annotations.get(RETURN)}
+    return {"observedSpec": spec, "rolledBack": rolled, "retried": retried, "returned": noted(annotations.get(RETURN))}
 
 
 def _edited(seen: Seen) -> bool:

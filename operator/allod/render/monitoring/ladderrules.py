@@ -103,12 +103,14 @@ def _rollout_failed(model: ModelDeployment) -> Rule:
 
 def _rollout_stalled(model: ModelDeployment) -> Rule:
     deadline = model.spec.rollout.progress_deadline.seconds
+    # A canary takes as long as its steps and its requests do.
+    slow = condition(model, "Progressing", "True", no_reason=("Canary",))
     return alert(
         model,
         "AllodRolloutStalled",
         "warning",
         "model",
-        expr=f"max by (reason) ({condition(model, 'Progressing', 'True')}) == 1\nunless on () {condition(model, 'FailedOver', 'True')}",
+        expr=f"max by (reason) ({slow}) == 1\nunless on () {condition(model, 'FailedOver', 'True')}",
         # A minute more: at the deadline itself the operator gives up what it can.
         lasting=span(deadline + 60),
         says=f"Model {who(model)} is not what its spec asks for after rollout.progressDeadline ({duration(deadline)}).",
