@@ -126,14 +126,9 @@ def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
     silent = outcome.silent_for
     since = f" for {duration(round(silent.total_seconds()))}" if silent is not None and silent.total_seconds() >= 1 else ""
     why = outcome.active.finding.message if outcome.active and outcome.active.finding else ""
-<<<<<<< HEAD
     cause = f"0 of {outcome.wanted} {outcome.unit}s serve{since}" + (f": {why}" if why else "")
-    return {"action": "FailedOver", "from": before["name"], "to": standby, "cause": cause}
-=======
-    cause = f"0 of {outcome.wanted} pods serve{since}" + (f": {why}" if why else "")
     left = outcome.step.home if before.get("target") == "Standby" else before["name"]  # a drill had moved it already
     return {"action": "FailedOver", "from": left, "to": standby, "cause": cause}
->>>>>>> main
 
 
 def _held(outcome: Outcome, ready: str) -> str:

@@ -103,19 +103,13 @@ def _kept(seen: Seen, home: Revision | None, now: datetime) -> Revision | None:
     """The revision at home, if a spec may go on with it though its pods have more than it asks for: it has served, and none is stuck."""
     if home is None:
         return None
-<<<<<<< HEAD
     before, replicas = written(seen, home.hash), groups(seen, home)
-    served = before.get("readySince") or before.get("goodSince") or any(group_serves(seen, group) for group in replicas)
-    stuck = before.get("state") == "Failed" or first_finding(_revision_seen(seen, home, replicas, now, proven=True))
-    return home if served and not stuck else None
-=======
-    before, staying = written(seen, home.hash), _staying(_pods(seen, home.hash))
-    served = before.get("readySince") or before.get("goodSince") or any(serves(seen, pod) for pod in staying)
-    finding = first_finding(_revision_seen(seen, home, staying, now, proven=True))
+    serving = any(group_serves(seen, group) for group in replicas)
+    served = before.get("readySince") or before.get("goodSince") or serving
+    finding = first_finding(_revision_seen(seen, home, replicas, now, proven=True))
     # One pod of several, or GPUs that are short, are no reason to exchange what serves.
-    hangs = finding is not None and finding.reason != "InsufficientGPUs" and not any(serves(seen, pod) for pod in staying)
+    hangs = finding is not None and finding.reason != "InsufficientGPUs" and not serving
     return home if served and not hangs and before.get("state") != "Failed" else None
->>>>>>> main
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:

@@ -118,18 +118,12 @@ def _needs_watchdog(kept: Manifest) -> bool:
 def _obsolete(seen: Seen, decision: Decision, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:
     """Children of ours that nothing wants any more. What a person made and we merely own by reference is not ours to delete."""
     wanted = {ref(manifest) for manifest in objects}
-<<<<<<< HEAD
     meta = seen.model.metadata
-    unsent = {Ref("v1", "ConfigMap", meta.namespace, child(meta.name, revision)) for revision in decision.allocation}
+    # What their pods mount stays, whether this look had a reason to send it or not.
+    mounted = (f"{child(meta.name, revision)}{what}" for revision in decision.allocation for what in ("", "-adapters"))
+    unsent = {Ref("v1", "ConfigMap", meta.namespace, name) for name in mounted}
     ours = [each for each in seen.children if each["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
     gone = {found for each in ours if (found := ref(each)).kind not in KEPT} - wanted - unsent - _policies_in_use(ours)
-=======
-    running = [kept for kept in wanted if kept.kind == "StatefulSet"]
-    # What their pods mount stays, whether this look had a reason to send it or not.
-    unsent = {Ref("v1", "ConfigMap", kept.namespace, name) for kept in running for name in (kept.name, f"{kept.name}-adapters")}
-    ours = [child for child in seen.children if child["metadata"].get("labels", {}).get(MANAGED_BY) == FIELD_MANAGER]
-    gone = {found for child in ours if (found := ref(child)).kind not in KEPT} - wanted - unsent
->>>>>>> main
     return tuple(sorted(gone, key=_order))
 
 
