@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
 from allod.domain.serving import adapteranswers, canary, gateway, wishes
+from allod.domain.serving import drill as drills
 from allod.domain.serving import pod as pods
 from allod.domain.serving import standbyanswers as standbys
 from allod.domain.serving.crossroads import ASLEEP, WAKING
@@ -98,8 +99,8 @@ def degraded(outcome: Outcome) -> Condition:
         return Condition("Degraded", "True", "PodsNotReady", left)
     if unknown:
         return Condition("Degraded", "True", "UnknownRevision", unknown)
-    wish = outcome.seen.model.spec.standby.drill if outcome.seen.model.spec.standby else None
-    if wish and (bad := bad_schedule(wish)):
+    wished = drills.wish(outcome.seen)
+    if wished and (bad := bad_schedule(wished)):
         return Condition("Degraded", "True", bad.reason, bad.message)
     return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
 

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 from allod.domain.names import RANK
 from allod.domain.serving import candidate, page, regroup, sideline, story
+from allod.domain.serving import drill as drills
 from allod.domain.serving.adapteranswers import behind
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
-from allod.domain.serving.drill import drill
 from allod.domain.serving.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import gives_way, goes_on, refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
-from allod.domain.serving.schedule import next_time
 from allod.domain.serving.standby import selected_revision, selector
 from allod.domain.serving.status import status
 from allod.domain.serving.survey import Survey, survey
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from allod.domain.serving.canary import Course
-    from allod.domain.serving.drill import Drill
     from allod.domain.serving.finding import Finding
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
@@ -49,7 +47,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
         step = next_step(_position(seen, found, refused, trying))
-    runs = drill(seen, found, step, now)
+    runs = drills.drill(seen, found, step, now)
     if not suspended:
         route = next_route(crossroads(seen, found, step, now, drill=runs is not None and runs.wants_traffic(now)))
     away = _away(seen, found, route)
@@ -71,7 +69,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
         hands_off=suspended,
         status=status(outcome, steps),
         events=(*story.events(outcome, steps), *told(seen, fence), *sideline.told(turned)),
-        requeue_after=_look_again(route, [*_moments(outcome), *_drills(seen, runs, now)], now),
+        requeue_after=_look_again(route, list(_moments(outcome)), now),
     )
 
 
@@ -83,16 +81,8 @@ def _moments(outcome: Outcome) -> Iterator[datetime]:
     yield from regroup.due(seen, found, outcome.step, now)
     yield from sideline.due(seen, found, now)
     yield from candidate.due(outcome.course)
+    yield from drills.due(seen, outcome.drill, now)
     yield from page.due(outcome)
-
-
-def _drills(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]:
-    """When the drill that runs turns, or the next one is due."""
-    wish = seen.model.spec.standby.drill if seen.model.spec.standby else None
-    if runs:
-        yield from runs.look_again(now)
-    elif wish and not seen.model.spec.suspend and (due_at := next_time(wish, now)):
-        yield due_at
 
 
 def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course | None) -> Position:

@@ -68,10 +68,6 @@ class Drill:
         """Whether traffic should be on the standby for its sake."""
         return not self.begins and (self.calm or self.until is not None) and now < (self.until or self.gives_up)
 
-    def look_again(self, now: datetime) -> Iterator[datetime]:
-        """When it turns though nothing happens."""
-        yield from (moment for moment in (self.until or self.gives_up,) if moment > now)
-
 
 def drill(seen: Seen, found: Survey, step: Step, now: datetime) -> Drill | None:
     """The one that runs or begins. None: neither."""
@@ -93,6 +89,15 @@ def drill(seen: Seen, found: Survey, step: Step, now: datetime) -> Drill | None:
             standby.model_deployment_ref.name, cause, now, begins=True, gives_up=now + _patience(seen), until=None, activation=None
         )
     return None
+
+
+def due(seen: Seen, runs: Drill | None, now: datetime) -> Iterator[datetime]:
+    """When the drill that runs turns, or the next one is asked for, of which no event tells."""
+    wished = wish(seen)
+    if runs:
+        yield from (moment for moment in (runs.until or runs.gives_up,) if moment > now)
+    elif wished and not seen.model.spec.suspend and (asked_at := next_time(wished, now)):
+        yield asked_at
 
 
 def ended(seen: Seen, found: Survey, now_runs: Drill, route: Route, now: datetime) -> tuple[Result, str] | None:
@@ -166,12 +171,12 @@ def _asked(seen: Seen, now: datetime) -> str | None:
     wanted = seen.model.metadata.annotations.get(ANNOTATION)
     if wanted is not None and seen.status.get("drilled") != noted(wanted):
         return f"annotation {ANNOTATION}"
-    wish, last = _wish(seen), (seen.status.get("standby") or {}).get("lastDrill") or {}
-    if wish is None:
+    wished, last = wish(seen), (seen.status.get("standby") or {}).get("lastDrill") or {}
+    if wished is None:
         return None
     after = max(datetime.fromisoformat(last["time"]), now - LATE) if "time" in last else now - LATE
-    due = next_time(wish, after)
-    return f"schedule {wish.schedule} {wish.time_zone}" if due and due <= now else None
+    asked_at = next_time(wished, after)
+    return f"schedule {wished.schedule} {wished.time_zone}" if asked_at and asked_at <= now else None
 
 
 def _calm(found: Survey, step: Step) -> bool:
@@ -183,13 +188,14 @@ def _calm(found: Survey, step: Step) -> bool:
     return alone and home.good and not home.finding and home.ready == home.asked
 
 
-def _wish(seen: Seen) -> Wish | None:
+def wish(seen: Seen) -> Wish | None:
+    """What the spec wants of drills."""
     return seen.model.spec.standby.drill if seen.model.spec.standby else None
 
 
 def _duration(seen: Seen) -> timedelta:
-    wish = _wish(seen)
-    return timedelta(seconds=wish.duration.seconds) if wish else DURATION
+    wished = wish(seen)
+    return timedelta(seconds=wished.duration.seconds) if wished else DURATION
 
 
 def _patience(seen: Seen) -> timedelta:
