@@ -83,8 +83,8 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """Everything up; the operator on the node that stays."""
+def stage(name: str, primary: dict[str, Any], bring: Callable[[Box], object] = lambda _: None, seconds: int = 60) -> Iterator[Stage]:
+    """The primary, chat, on node1; its standby, the operator and the client on node2, which stays. `bring` loads what the primary needs."""
     box = Box()
     mine = not box.running and box.up()
     try:
@@ -92,14 +92,13 @@ def stage() -> Iterator[Stage]:
             release = Release.install(box, Path(home))
             release.helm.upgrade(*VALUES, 'nodeSelector={"kubernetes.io/hostname":"node2"}', "--wait")
             box.load([busybox.image()])
-            space = Space.make(box, "bench-failover")
-            here: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node1"}}}
+            bring(box)
+            space = Space.make(box, name)
             aside: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node2"}}}
-            model_spec = chat()["spec"]["model"]
-            standby = Model.apply(space, chat("small", model={**model_spec, "aliases": ["chat"]}, **aside))
-            model = Model.apply(space, chat(standby={"modelDeploymentRef": {"name": "small"}}, health=HEALTH, **here))
+            standby = Model.apply(space, chat("small", model={**chat()["spec"]["model"], "aliases": ["chat"]}, **aside))
+            model = Model.apply(space, primary)
             for each in (standby, model):
-                each.wait("Ready", "True")
+                each.wait("Ready", "True", seconds=seconds)
             space.run(pod("client", nodeName="node2"))
             yield Stage(box, space, model, box.processes(f"{space.name}/client", "main")[0].pid)
             space.delete()
@@ -192,7 +191,9 @@ def rollout(on: Stage, client: Client, kept: Client, number: int) -> tuple[int, 
 
 def figures() -> list[Figure]:
     """All of them, in one run."""
-    with stage() as on, asking(on) as client:
+    here: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node1"}}}
+    primary = chat(standby={"modelDeploymentRef": {"name": "small"}}, health=HEALTH, **here)
+    with stage("bench-failover", primary) as on, asking(on) as client:
         waiting.until("the client gets answers", lambda: client.last() == "home", seconds=30)
         faults = {
             "process dead": (lambda: containers.send(on.engine(), signal.SIGKILL), 1.0),

@@ -5,24 +5,14 @@ from __future__ import annotations
 import signal
 import statistics
 import sys
-import tempfile
 import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from bench.failover import Client, Stage, asking, settle
+from bench.failover import Client, Stage, asking, settle, stage
 from bench.publication import Figure, publish
-from box import Box, busybox, containers, waiting
-from box.image import model, vllm
-from box.progress import Progress
-from cluster.models import FOLDER, Model, chat, smol
-from cluster.release import VALUES, Release
-from cluster.space import Space, pod
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from box import containers, waiting
+from cluster.models import smol
+from cluster.vllmnode import prepared
 
 TRIALS = 5
 HANG = 5
@@ -30,44 +20,6 @@ HANG = 5
 START = 400
 """Seconds that vLLM may take to start on two cores."""
 GRACE = 3
-
-
-@contextmanager
-def stage() -> Iterator[Stage]:
-    """vLLM on node1; its standby, the operator and the client on node2."""
-    box = Box()
-    mine = not box.running and box.up()
-    try:
-        with tempfile.TemporaryDirectory() as home:
-            release = Release.install(box, Path(home))
-            release.helm.upgrade(*VALUES, 'nodeSelector={"kubernetes.io/hostname":"node2"}', "--wait")
-            _load(box)
-            space = Space.make(box, "bench-hang")
-            aside: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node2"}}}
-            standby = Model.apply(space, chat("small", model={**chat()["spec"]["model"], "aliases": ["chat"]}, **aside))
-            health = {"hangTimeout": f"{HANG}s", "startupTimeout": "10m", "drainTimeout": "1s", "failover": {"holdFor": "2s"}}
-            primary = smol("node1", standby={"modelDeploymentRef": {"name": "small"}}, health=health)
-            primary["metadata"]["name"] = "chat"
-            found = Model.apply(space, primary)
-            standby.wait("Ready", "True")
-            found.wait("Ready", "True", seconds=START)
-            space.run(pod("client", nodeName="node2"))
-            yield Stage(box, space, found, box.processes(f"{space.name}/client", "main")[0].pid)
-            space.delete()
-    finally:
-        if mine:
-            box.down()
-
-
-def _load(box: Box) -> None:
-    vllm.IMAGE.build(Progress())
-    model.SAFETENSORS_FOLDER.build(Progress())
-    box.load([busybox.image()])
-    node = box.node("node1")
-    node.load(vllm.IMAGE.path)
-    node.space.run("mkdir", "-p", FOLDER)
-    node.space.run("cp", "-rL", f"{model.SAFETENSORS_FOLDER.path}/.", FOLDER)
-    node.space.run("chmod", "-R", "a+rX", FOLDER)
 
 
 def trial(on: Stage, client: Client) -> tuple[float, float]:
@@ -88,7 +40,10 @@ def trial(on: Stage, client: Client) -> tuple[float, float]:
 
 def figures() -> list[Figure]:
     """All of them, in one run."""
-    with stage() as on, asking(on) as client:
+    health = {"hangTimeout": f"{HANG}s", "startupTimeout": "10m", "drainTimeout": "1s", "failover": {"holdFor": "2s"}}
+    primary = smol("node1", standby={"modelDeploymentRef": {"name": "small"}}, health=health)
+    primary["metadata"]["name"] = "chat"
+    with stage("bench-hang", primary, lambda box: prepared(box, "node1"), START) as on, asking(on) as client:
         waiting.until("the client gets answers", lambda: client.last() == "home", seconds=60)
         found: list[tuple[float, float]] = []
         for _ in range(TRIALS):

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from box.image import model, vllm
-from box.progress import Progress
 from cluster.conftest import _busybox, box, release, space
-from cluster.models import FOLDER
+from cluster.vllmnode import prepared
 
 if TYPE_CHECKING:
     from box import Box
@@ -31,14 +29,3 @@ def vllm_node(box: Box, release: Release) -> str:  # noqa: ARG001  the operator 
 def vllm_nodes(box: Box, vllm_node: str) -> tuple[str, ...]:
     """The names of all nodes, each like that one."""
     return (vllm_node, *(prepared(box, node.name) for node in box.nodes if node.name != vllm_node))
-
-
-def prepared(box: Box, name: str) -> str:
-    vllm.IMAGE.build(Progress())
-    model.SAFETENSORS_FOLDER.build(Progress())
-    node = box.node(name)
-    node.load(vllm.IMAGE.path)
-    node.space.run("mkdir", "-p", FOLDER)
-    node.space.run("cp", "-rL", f"{model.SAFETENSORS_FOLDER.path}/.", FOLDER)
-    node.space.run("chmod", "-R", "a+rX", FOLDER)
-    return node.name
