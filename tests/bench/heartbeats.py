@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.beat import State
+    from allod.domain.serving.health.beat import State
     from bench.beats import Run
 
 TRIALS = 20

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from allod.adapters.engine import HEADERS, EnginePages, reading
 from allod.api.slo import Slo
 from allod.domain.manifest import Ref, ref
-from allod.domain.serving.counts import Counts
-from allod.domain.serving.windows import Reading, Track
+from allod.domain.serving.health.counts import Counts
+from allod.domain.serving.health.windows import Reading, Track
 from allod.runtime.operator import SCRAPERS
 from allod.runtime.scrapes import PERIOD, Scrapes
 from bench.enginepages import VERSIONS, addresses, engines, page

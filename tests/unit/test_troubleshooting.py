@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from allod.domain.serving.evidence import REASONS
-from allod.domain.serving.finding import CONCERNS
+from allod.domain.serving.health.evidence import REASONS
+from allod.domain.serving.health.finding import CONCERNS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()

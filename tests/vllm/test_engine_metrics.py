@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from allod.adapters.engine import reading
-from allod.domain.serving.windows import Track, Window, window
+from allod.domain.serving.health.windows import Track, Window, window
 from support.promtool import asked_for, on_page
 from support.rules import rule_of
 from support.vllm import PATIENCE, Server, serving
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.api.slo import Metric
-    from allod.domain.serving.engine_metrics import Counter
-    from allod.domain.serving.windows import Reading
+    from allod.domain.serving.engine.metrics import Counter
+    from allod.domain.serving.health.windows import Reading
 
 THRESHOLD = 5
 """Seconds of silence after which the watchdog asks for a token itself."""

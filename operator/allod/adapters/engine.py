@@ -9,10 +9,10 @@ import aiohttp
 
 from allod.adapters.errors import Unavailable
 from allod.adapters.promtext import Page
-from allod.domain.serving.counts import Counts
-from allod.domain.serving.engine_metrics import COUNTERS, HISTOGRAMS, KV_USAGE, START, WAITING
+from allod.domain.serving.engine.metrics import COUNTERS, HISTOGRAMS, KV_USAGE, START, WAITING
+from allod.domain.serving.health.counts import Counts
+from allod.domain.serving.health.windows import Reading
 from allod.domain.serving.seen import EngineFigures
-from allod.domain.serving.windows import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from allod.adapters.answers import Answers, Foreign
 from allod.adapters.keeper import adapters_part, adapters_said
-from allod.domain.serving.beat import Beat
-from allod.domain.serving.listening import CONNECT, Attention, Listening
+from allod.domain.serving.health.beat import Beat
+from allod.domain.serving.health.listening import CONNECT, Attention, Listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable

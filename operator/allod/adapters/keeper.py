@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from allod.domain.serving.beat import AdapterSaid
+from allod.domain.serving.health.beat import AdapterSaid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,12 +11,12 @@ from functools import lru_cache
 from math import inf, isfinite, isnan, nan
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.counts import NOTHING, Buckets
+from allod.domain.serving.health.counts import NOTHING, Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from allod.domain.serving.engine_metrics import Lines
+    from allod.domain.serving.engine.metrics import Lines
 
 _SAMPLE = re.compile(rb"[ \t]*(?:\{(.*)\})?[ \t]*([-+.\w]+)")
 """After the name: labels, and the value. A label's value may hold a brace, so the last one ends them; a time stamp may follow."""

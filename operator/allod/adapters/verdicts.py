@@ -12,7 +12,7 @@ from allod.adapters.answers import Foreign
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from allod.domain.serving.beat import State
+    from allod.domain.serving.health.beat import State
 
     Verdict = tuple[State, str, int | None]
     """State, its words, and the requests in flight if they are told."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from allod.cli.checked import Checked
     from allod.cli.finding import Finding
     from allod.cli.modelfiles import Model
-    from allod.domain.serving.fit import Fit
+    from allod.domain.serving.model.fit import Fit
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from allod.cli.finding import Finding
 from allod.domain.serving.claim import Claim, served_names, taken
 from allod.domain.serving.refusals import standby_name
 from allod.domain.serving.seen import Companion
-from allod.domain.serving.standby import misfit
+from allod.domain.serving.standby.standby import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -9,9 +9,9 @@ from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import ModelDeployment
 from allod.domain.manifest import Ref
 from allod.domain.names import MODEL, RANK, REVISION, child
-from allod.domain.serving.canary import rules
+from allod.domain.serving.canary.canary import rules
 from allod.domain.serving.claim import Claim, Held, held, served_names
-from allod.domain.serving.evidence import SILENT
+from allod.domain.serving.health.evidence import SILENT
 from allod.domain.serving.seen import Companion, Neighbour, Seen
 from allod.reconcile.world import Pair
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.contest import Duel
+    from allod.domain.serving.canary.contest import Duel
     from allod.domain.serving.seen import Defaults
     from allod.reconcile.world import Ears, Figures, Windows, World
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from allod.api.canary import Comparison
     from allod.api.slo import Slo
     from allod.domain.manifest import Manifest, Ref
-    from allod.domain.serving.beat import Beat
-    from allod.domain.serving.contest import Duel
+    from allod.domain.serving.canary.contest import Duel
+    from allod.domain.serving.health.beat import Beat
+    from allod.domain.serving.health.windows import Window
     from allod.domain.serving.seen import EngineFigures
-    from allod.domain.serving.windows import Window
 
 
 class World(Protocol):

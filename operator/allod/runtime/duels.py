@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.contest import Duel
-from allod.domain.serving.counts import Counts
-from allod.domain.serving.windows import requests
+from allod.domain.serving.canary.contest import Duel
+from allod.domain.serving.health.counts import Counts
+from allod.domain.serving.health.windows import requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from allod.api.canary import Comparison
     from allod.domain.manifest import Ref
-    from allod.domain.serving.windows import Track
+    from allod.domain.serving.health.windows import Track
 
     Tracks = Mapping[Ref, Track]
 

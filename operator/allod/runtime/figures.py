@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from allod.adapters.errors import Unavailable
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import HTTP_PORT, REVISION
-from allod.domain.serving.group import leads
+from allod.domain.serving.groups.group import leads
 from allod.runtime.workqueue import Backoff, WorkQueue
 
 if TYPE_CHECKING:

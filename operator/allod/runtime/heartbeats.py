@@ -12,16 +12,16 @@ from allod.adapters.verdicts import POLLED, PUSHED, Page
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.serving import pod as pods
-from allod.domain.serving.beat import STATES
-from allod.domain.serving.evidence import SILENT, blindness
-from allod.domain.serving.group import leads
-from allod.domain.serving.listening import BLINK, TICK
+from allod.domain.serving.groups.group import leads
+from allod.domain.serving.health.beat import STATES
+from allod.domain.serving.health.evidence import SILENT, blindness
+from allod.domain.serving.health.listening import BLINK, TICK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.beat import Beat, State
+    from allod.domain.serving.health.beat import Beat, State
     from allod.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)

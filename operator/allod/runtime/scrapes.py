@@ -16,9 +16,9 @@ from allod.adapters.errors import Unavailable
 from allod.domain.manifest import ref
 from allod.domain.names import HTTP_PORT, MODEL, REVISION
 from allod.domain.serving import pod as pods_
-from allod.domain.serving.group import leads
-from allod.domain.serving.slos import verdicts
-from allod.domain.serving.windows import Track, window
+from allod.domain.serving.groups.group import leads
+from allod.domain.serving.health.slos import verdicts
+from allod.domain.serving.health.windows import Track, window
 from allod.runtime.duels import Duels
 from allod.runtime.workqueue import Backoff, WorkQueue
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from allod.api.canary import Comparison
     from allod.api.slo import Metric, Slo
     from allod.domain.manifest import Manifest, Ref
-    from allod.domain.serving.contest import Duel
-    from allod.domain.serving.windows import Reading, Window
+    from allod.domain.serving.canary.contest import Duel
+    from allod.domain.serving.health.windows import Reading, Window
     from allod.reconcile.world import Pair
 
     RevisionKey = tuple[str, str, str]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from allod.adapters.heartbeat import Heartbeat, Observer, Target
 from allod.adapters.verdicts import PUSHED
-from allod.domain.serving.listening import TICK
+from allod.domain.serving.health.listening import TICK
 
 if TYPE_CHECKING:
     from allod.adapters.verdicts import Page
-    from allod.domain.serving.beat import Beat, State
+    from allod.domain.serving.health.beat import Beat, State
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

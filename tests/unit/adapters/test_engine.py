@@ -12,7 +12,7 @@ import watchdog
 from allod.adapters import engine
 from allod.adapters.engine import EnginePages, cache_figures, reading
 from allod.adapters.errors import Unavailable
-from allod.domain.serving.engine_metrics import COUNTERS
+from allod.domain.serving.engine.metrics import COUNTERS
 from allod.domain.serving.seen import EngineFigures
 
 if TYPE_CHECKING:

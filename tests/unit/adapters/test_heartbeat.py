@@ -15,14 +15,14 @@ import pytest
 
 from allod.adapters.answers import LONGEST
 from allod.adapters.verdicts import POLLED, PUSHED
-from allod.domain.serving.listening import CONNECT, SILENCE
+from allod.domain.serving.health.listening import CONNECT, SILENCE
 from unit.adapters.peer import END, HEAD, answers, chunk, ear, free_port, line, page, peer, sends, well
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
 
     from allod.adapters.verdicts import Verdict
-    from allod.domain.serving.beat import State
+    from allod.domain.serving.health.beat import State
     from unit.adapters.peer import Conversation
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from allod.adapters.keeper import LONGEST, adapters_part, adapters_said
-from allod.domain.serving.beat import AdapterSaid
+from allod.domain.serving.health.beat import AdapterSaid
 from unit.adapters.peer import HEAD, chunk, ear, peer, sends
 
 WELL = b'{"ok": true, "fault": "", "inflight": 0, "sinceProgress": 0.12, "steps": %d'

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.parser import text_string_to_metric_families
 
 from allod.adapters.promtext import Page
-from allod.domain.serving.engine_metrics import COUNTERS, HISTOGRAMS, Lines
+from allod.domain.serving.engine.metrics import COUNTERS, HISTOGRAMS, Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from allod.adapters.answers import Foreign
 from allod.adapters.verdicts import POLLED, PUSHED, WORDS
-from allod.domain.serving.beat import STATES
+from allod.domain.serving.health.beat import STATES
 
 LINE = {"ok": True, "fault": "", "inflight": 0, "sinceProgress": 0.12, "steps": 12345}
 HUNG = "hung: no engine step for 30 s while a request waits"

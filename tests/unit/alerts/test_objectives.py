@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from allod.api.modeldeployment import ModelDeployment
-from allod.domain.serving.counts import Buckets, Counts
-from allod.domain.serving.slos import verdicts
-from allod.domain.serving.windows import Reading, Track, window
+from allod.domain.serving.health.counts import Buckets, Counts
+from allod.domain.serving.health.slos import verdicts
+from allod.domain.serving.health.windows import Reading, Track, window
 from support.promtool import Story
 from support.rules import SPEC, answered, rule_of, scraped, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from allod.domain.serving.engine_metrics import Counter
+    from allod.domain.serving.engine.metrics import Counter
     from support.promtool import Promtool
 
 ERRORS, LATE = "warning AllodTooManyErrors", "warning AllodFirstTokenLate"

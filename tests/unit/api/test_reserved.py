@@ -10,7 +10,8 @@ from allod.api.modeldeployment import ModelDeployment
 from allod.api.reserved import LLAMACPP_FLAGS, LLAMACPP_SHORT, PREFIXES, VARIABLES, VLLM_FLAGS, VLLM_SHORT, raw_flag
 from allod.render.serving import llamacpp, vllm
 
-VLLM_KNOWN = (Path(vllm.__file__).parents[2] / "domain" / "serving" / "engine_flags" / "vllm-0.32.txt").read_text(encoding="utf-8")
+FLAGS = Path(vllm.__file__).parents[2] / "domain/serving/engine/engine_flags"
+VLLM_KNOWN = (FLAGS / "vllm-0.32.txt").read_text(encoding="utf-8")
 USERS_CHOICE = {"OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND"}
 """What the operator sets only where the user does not."""
 

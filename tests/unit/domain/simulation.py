@@ -17,9 +17,9 @@ from allod.domain.conditions import timestamp
 from allod.domain.manifest import Manifest, Ref, ref
 from allod.domain.names import MODEL, RANK, REPLICA_GROUP, REVISION
 from allod.domain.serving import pod as pods
-from allod.domain.serving.beat import Beat
 from allod.domain.serving.decide import decide
-from allod.domain.serving.group import leads
+from allod.domain.serving.groups.group import leads
+from allod.domain.serving.health.beat import Beat
 from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
 from unit.domain.ranks import ENDED, ranked
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from allod.domain.plan import Event, Plan
-    from allod.domain.serving.beat import State
-    from allod.domain.serving.contest import Duel
-    from allod.domain.serving.windows import Window
+    from allod.domain.serving.canary.contest import Duel
+    from allod.domain.serving.health.beat import State
+    from allod.domain.serving.health.windows import Window
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 DEFAULTS = Defaults(

@@ -10,14 +10,14 @@ from allod.api.adapter import Adapter
 from allod.api.modeldeployment import ModelDeploymentSpec
 from allod.domain.manifest import Ref
 from allod.domain.names import ADAPTERS
-from allod.domain.serving.adapters import Room, room, version
-from allod.domain.serving.beat import AdapterSaid
+from allod.domain.serving.adapters.adapters import Room, room, version
+from allod.domain.serving.health.beat import AdapterSaid
 from allod.domain.serving.revision import hash_of, snapshot
 from unit.domain.simulation import SPEC, World, crashing, heard, no_gpus, ready, starting
 
 if TYPE_CHECKING:
     from allod.domain.plan import Plan
-    from allod.domain.serving.beat import Beat
+    from allod.domain.serving.health.beat import Beat
 
 ONE = {"name": "one", "uri": "pvc://loras/one/v1", "rank": 8}
 TWO = {"name": "two", "uri": "pvc://loras/two"}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from allod.domain.serving.canary import ERRORS
-from allod.domain.serving.contest import Duel
-from allod.domain.serving.counts import Counts
-from allod.domain.serving.gateway import API
+from allod.domain.serving.canary.canary import ERRORS
+from allod.domain.serving.canary.contest import Duel
+from allod.domain.serving.canary.gateway import API
+from allod.domain.serving.health.counts import Counts
 from unit.domain.simulation import World, companion, crashing, hung, ready, refused, serving_world, starting
 
 CANARY = {"parentRef": {"name": "edge"}, "steps": [{"weight": 5, "hold": "5m"}, {"weight": 50, "hold": "10m"}]}

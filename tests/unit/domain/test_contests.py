@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from allod.api.canary import Comparison
-from allod.domain.serving.canary import verdict
-from allod.domain.serving.contest import Contest, Duel, around
-from allod.domain.serving.counts import Buckets, Counts
+from allod.domain.serving.canary.canary import verdict
+from allod.domain.serving.canary.contest import Contest, Duel, around
+from allod.domain.serving.health.counts import Buckets, Counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from allod.domain.serving.findings import RevisionSeen, first_finding
+from allod.domain.serving.health.findings import RevisionSeen, first_finding
 from unit.domain.simulation import START, World, starting
 
 Spec = dict[str, Any]

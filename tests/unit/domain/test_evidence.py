@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from allod.domain.serving.evidence import blindness
+from allod.domain.serving.health.evidence import blindness
 from unit.domain.simulation import START, World, companion, heard
 
 if TYPE_CHECKING:
-    from allod.domain.serving.beat import Beat, State
+    from allod.domain.serving.health.beat import Beat, State
 
 HANG = "no engine step for 3.0 s with 1 request in flight"
 

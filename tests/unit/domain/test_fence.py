@@ -11,7 +11,7 @@ from unit.domain.simulation import World, heard, hung, ready
 from unit.domain.test_standby import world_with_standby
 
 if TYPE_CHECKING:
-    from allod.domain.serving.beat import Beat, State
+    from allod.domain.serving.health.beat import Beat, State
 
 
 def test_a_pod_that_hangs_is_ended_when_traffic_went_back_to_another_revision() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from allod.domain.serving.demand import Demand
-from allod.domain.serving.fit import Fit, fit, kv_bytes_per_token, loaded_bytes, tokens
 from allod.domain.serving.model.architecture import Weights
 from allod.domain.serving.model.config import architecture
+from allod.domain.serving.model.fit import Fit, fit, kv_bytes_per_token, loaded_bytes, tokens
+from allod.domain.serving.standby.demand import Demand
 
 GIB = 2**30
 SMOL = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 64, "hidden_size": 576}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from allod.api.modeldeployment import ModelDeploymentSpec
-from allod.domain.serving import flags
-from allod.domain.serving.images import engine_image, minor_version
+from allod.domain.serving.engine import flags
+from allod.domain.serving.engine.images import engine_image, minor_version
 from unit.domain.simulation import DEFAULTS, SPEC
 
 

@@ -8,10 +8,22 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from allod.domain.serving.listening import BLINK, CAP, CONNECT, EVIDENCE, FOREIGN_CAP, HASTE, LASTS, SILENCE, TICK, Attention, Listening
+from allod.domain.serving.health.listening import (
+    BLINK,
+    CAP,
+    CONNECT,
+    EVIDENCE,
+    FOREIGN_CAP,
+    HASTE,
+    LASTS,
+    SILENCE,
+    TICK,
+    Attention,
+    Listening,
+)
 
 if TYPE_CHECKING:
-    from allod.domain.serving.beat import State
+    from allod.domain.serving.health.beat import State
 
 Step = Callable[["Story"], float | None]
 HUNG = "hung: no engine step for 30 s while a request waits"

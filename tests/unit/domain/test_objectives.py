@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allod.domain.serving.windows import Window
+from allod.domain.serving.health.windows import Window
 from unit.domain.simulation import World
 
 OBJECTIVES = {"slos": [{"name": "errors", "metric": "ErrorRatio", "threshold": "0.01", "window": "2m", "minRequests": 50}]}

@@ -11,12 +11,12 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from allod.domain.names import REPLICA_GROUP, REVISION
-from allod.domain.serving.canary import ERRORS
+from allod.domain.serving.canary.canary import ERRORS
+from allod.domain.serving.canary.contest import Duel
+from allod.domain.serving.canary.gateway import API
 from allod.domain.serving.claim import Held
-from allod.domain.serving.contest import Duel
-from allod.domain.serving.counts import Counts
 from allod.domain.serving.decide import decide
-from allod.domain.serving.gateway import API
+from allod.domain.serving.health.counts import Counts
 from allod.domain.serving.revision import edition
 from allod.domain.serving.wishes import RETRY
 from allod.render.serving.plan import plan

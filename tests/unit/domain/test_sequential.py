@@ -7,7 +7,7 @@ from math import log
 
 import pytest
 
-from allod.domain.serving.sequential import Look, Stake, evidence
+from allod.domain.serving.canary.sequential import Look, Stake, evidence
 
 LEVEL = log(100)
 """Of an error probability of 1 %."""

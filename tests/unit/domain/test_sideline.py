@@ -10,7 +10,7 @@ import pytest
 from unit.domain.simulation import World, heard, hung
 
 if TYPE_CHECKING:
-    from allod.domain.serving.beat import State
+    from allod.domain.serving.health.beat import State
 
 
 def two() -> World:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from allod.api.slo import Slo
-from allod.domain.serving.counts import Buckets
-from allod.domain.serving.slos import compared, holds, slo_finding, verdicts
-from allod.domain.serving.windows import Window
+from allod.domain.serving.health.counts import Buckets
+from allod.domain.serving.health.slos import compared, holds, slo_finding, verdicts
+from allod.domain.serving.health.windows import Window
 
 BOUNDS = (0.5, 2.5, 5.0, inf)
 CALM = Window(120, full=True, requests=812, errors=0)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allod.domain.serving.counts import Buckets, Counts
-from allod.domain.serving.windows import GRAIN, STALE, Reading, Track, Window, window
+from allod.domain.serving.health.counts import Buckets, Counts
+from allod.domain.serving.health.windows import GRAIN, STALE, Reading, Track, Window, window
 
 BOUNDS = (0.1, 0.5, 1.0, 2.5, inf)
 LOOK = 10.0

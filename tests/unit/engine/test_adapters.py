@@ -10,8 +10,8 @@ import pytest
 
 import allod_adapters
 from allod.api.adapter import Adapter
-from allod.domain.serving.adapters import Room, text
-from allod.domain.serving.adapters import orders as ordered
+from allod.domain.serving.adapters.adapters import Room, text
+from allod.domain.serving.adapters.adapters import orders as ordered
 from allod_adapters import Order, RefusedError, base_shapes, check, header, orders
 from support.lora import SMOLLM2, SMOLLM2_360M, Base, checkpoint, lora
 from unit.engine.fake import Client, Engine, serving, whole_body

@@ -10,8 +10,8 @@ import pytest
 from allod.adapters.errors import Conflict
 from allod.api.adapter import Adapter
 from allod.domain.names import ADAPTERS
-from allod.domain.serving.adapters import version
-from allod.domain.serving.beat import AdapterSaid, Beat
+from allod.domain.serving.adapters.adapters import version
+from allod.domain.serving.health.beat import AdapterSaid, Beat
 from support.drive import Drive
 
 ONE = {"name": "one", "uri": "pvc://loras/one", "rank": 8}

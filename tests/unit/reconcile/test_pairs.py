@@ -10,7 +10,7 @@ import pytest
 
 from allod.adapters.errors import Invalid
 from allod.domain.manifest import Ref
-from allod.domain.serving.beat import Beat
+from allod.domain.serving.health.beat import Beat
 from allod.runtime.routing import model_ref
 from support.drive import NAMESPACE, SPEC, Drive
 

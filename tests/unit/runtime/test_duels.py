@@ -10,8 +10,8 @@ import pytest
 
 from allod.api.canary import Comparison
 from allod.domain.manifest import Ref, ref
-from allod.domain.serving.counts import Counts
-from allod.domain.serving.windows import Reading
+from allod.domain.serving.health.counts import Counts
+from allod.domain.serving.health.windows import Reading
 from allod.reconcile.world import Pair
 from allod.runtime.scrapes import Scrapes
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from allod.api.slo import Metric
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.contest import Duel
+    from allod.domain.serving.canary.contest import Duel
 
 pytestmark = pytest.mark.looptime
 

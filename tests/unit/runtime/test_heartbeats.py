@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.beat import Beat, State
+    from allod.domain.serving.health.beat import Beat, State
     from unit.adapters.peer import Conversation
 
 ADDRESS = "127.0.0.1"

@@ -10,9 +10,9 @@ import pytest
 from allod.adapters.errors import Unavailable
 from allod.api.slo import Slo
 from allod.domain.manifest import Ref, ref
-from allod.domain.serving.counts import Counts
-from allod.domain.serving.slos import slo_finding
-from allod.domain.serving.windows import Reading
+from allod.domain.serving.health.counts import Counts
+from allod.domain.serving.health.slos import slo_finding
+from allod.domain.serving.health.windows import Reading
 from allod.runtime.scrapes import PERIOD, Scrapes
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from allod.api.slo import Metric
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.windows import Window
+    from allod.domain.serving.health.windows import Window
 
 pytestmark = pytest.mark.looptime
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Literal
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
-from allod.domain.serving import adapteranswers, canary, gateway, wishes
-from allod.domain.serving import drill as drills
 from allod.domain.serving import pod as pods
-from allod.domain.serving import standbyanswers as standbys
+from allod.domain.serving import wishes
+from allod.domain.serving.adapters import answers as adapteranswers
+from allod.domain.serving.canary import canary, gateway
 from allod.domain.serving.crossroads import ASLEEP, WAKING
-from allod.domain.serving.finding import CONCERNS
-from allod.domain.serving.schedule import bad_schedule
+from allod.domain.serving.health.finding import CONCERNS
+from allod.domain.serving.standby import answers as standbys
+from allod.domain.serving.standby import drill as drills
+from allod.domain.serving.standby.schedule import bad_schedule
 
 if TYPE_CHECKING:
     from allod.domain.serving.outcome import Outcome

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

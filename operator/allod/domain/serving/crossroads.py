@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import STANDS_IN
 from allod.domain.serving import pod as pods
-from allod.domain.serving import standby as standbys
 from allod.domain.serving import wishes
-from allod.domain.serving.evidence import lost
+from allod.domain.serving.health.evidence import lost
 from allod.domain.serving.route import RETURNS_WINDOW, Crossroads, Why
+from allod.domain.serving.standby import standby as standbys
 from allod.domain.serving.wanted import wanted
 
 if TYPE_CHECKING:

@@ -10,17 +10,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.domain.names import RANK
-from allod.domain.serving import candidate, page, regroup, sideline, story
-from allod.domain.serving import drill as drills
-from allod.domain.serving.adapteranswers import behind
+from allod.domain.serving import page, story
+from allod.domain.serving.adapters.answers import behind
+from allod.domain.serving.canary import candidate
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
-from allod.domain.serving.fence import due, fenced, told
+from allod.domain.serving.groups import regroup
+from allod.domain.serving.health import sideline
+from allod.domain.serving.health.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import gives_way, goes_on, refusal
 from allod.domain.serving.rollout import Position, Step, next_step
 from allod.domain.serving.route import Route, next_route
-from allod.domain.serving.standby import selected_revision, selector
+from allod.domain.serving.standby import drill as drills
+from allod.domain.serving.standby.standby import selected_revision, selector
 from allod.domain.serving.status import status
 from allod.domain.serving.survey import Survey, survey
 from allod.domain.serving.wanted import wanted
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from allod.domain.serving.canary import Course
-    from allod.domain.serving.finding import Finding
+    from allod.domain.serving.canary.canary import Course
+    from allod.domain.serving.health.finding import Finding
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.seen import Seen
 

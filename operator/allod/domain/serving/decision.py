@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from allod.domain.manifest import Manifest
     from allod.domain.plan import Event
-    from allod.domain.serving.regroup import Regroup
+    from allod.domain.serving.groups.regroup import Regroup
+    from allod.domain.serving.health.sideline import Turn
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.route import Why
-    from allod.domain.serving.sideline import Turn
 
 
 @dataclass(frozen=True, slots=True)

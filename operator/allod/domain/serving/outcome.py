@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import drill as drills
-from allod.domain.serving import gateway, wanted
-from allod.domain.serving import standby as standbys
+from allod.domain.serving import wanted
+from allod.domain.serving.canary import gateway
 from allod.domain.serving.crossroads import silent_for, waking
+from allod.domain.serving.standby import drill as drills
+from allod.domain.serving.standby import standby as standbys
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from allod.domain.serving.canary import Course
+    from allod.domain.serving.canary.canary import Course
     from allod.domain.serving.decision import Away
-    from allod.domain.serving.drill import Drill, Result
-    from allod.domain.serving.finding import Finding
-    from allod.domain.serving.regroup import Regroup
+    from allod.domain.serving.groups.regroup import Regroup
+    from allod.domain.serving.health.finding import Finding
     from allod.domain.serving.revisionfacts import RevisionFacts
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.route import Route
     from allod.domain.serving.seen import Seen
+    from allod.domain.serving.standby.drill import Drill, Result
     from allod.domain.serving.survey import Survey
 
 

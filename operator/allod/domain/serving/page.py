@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain.quantity import duration
 from allod.domain.serving import answers
-from allod.domain.serving import standbyanswers as standbys
 from allod.domain.serving.crossroads import ASLEEP, WAKING
+from allod.domain.serving.standby import answers as standbys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

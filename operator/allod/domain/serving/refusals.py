@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import flags
 from allod.domain.serving.claim import Claim, Held, served_names, taken
-from allod.domain.serving.finding import Finding
-from allod.domain.serving.standby import routed
+from allod.domain.serving.engine import flags
+from allod.domain.serving.health.finding import Finding
+from allod.domain.serving.standby.standby import routed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

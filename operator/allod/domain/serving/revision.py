@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import REPLICA_GROUP
-from allod.domain.serving.adapters import KEPT, remembered_room, room
+from allod.domain.serving.adapters.adapters import KEPT, remembered_room, room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.finding import Finding
-    from allod.domain.serving.group import Group
+    from allod.domain.serving.groups.group import Group
+    from allod.domain.serving.health.finding import Finding
     from allod.domain.serving.revision import Revision
     from allod.domain.serving.trial import Trial
 

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from allod.domain.serving.canary import Course
+    from allod.domain.serving.canary.canary import Course
 
 Strategy = Literal["Surge", "Recreate", "StandbyHandoff", "Canary"]
 

@@ -22,7 +22,7 @@ from datetime import timedelta
 from typing import Literal
 
 from allod.domain.quantity import duration
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.health.finding import Finding
 
 MOST_RETURNS = 3
 RETURNS_WINDOW = timedelta(hours=1)

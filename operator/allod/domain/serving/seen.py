@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.beat import Beat
-    from allod.domain.serving.contest import Duel
-    from allod.domain.serving.windows import Window
+    from allod.domain.serving.canary.contest import Duel
+    from allod.domain.serving.health.beat import Beat
+    from allod.domain.serving.health.windows import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from allod.domain import conditions
 from allod.domain.conditions import timestamp
 from allod.domain.names import HTTP_PORT, MODEL, RANK, REVISION
 from allod.domain.quantity import memory_field
-from allod.domain.serving import adapteranswers, answers, wishes
-from allod.domain.serving import drill as drills
+from allod.domain.serving import answers, wishes
 from allod.domain.serving import pod as pods
+from allod.domain.serving.adapters import answers as adapteranswers
+from allod.domain.serving.standby import drill as drills
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
 from allod.domain.quantity import duration
-from allod.domain.serving import adapteranswers, answers, canarystory, wishes
+from allod.domain.serving import answers, wishes
+from allod.domain.serving.adapters import answers as adapteranswers
+from allod.domain.serving.canary import story as canarystory
 from allod.domain.serving.crossroads import RETURNED
+from allod.domain.serving.groups.regroup import RESTARTED
 from allod.domain.serving.page import PAGED, paged
-from allod.domain.serving.regroup import RESTARTED
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
 

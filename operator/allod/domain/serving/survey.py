@@ -7,18 +7,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import REVISION
-from allod.domain.serving import canary, gateway, regroup, wishes
-from allod.domain.serving import standby as standbys
 from allod.domain.serving import trial as trials
-from allod.domain.serving.evidence import finding as heard
-from allod.domain.serving.evidence import group_serves
-from allod.domain.serving.finding import Finding
-from allod.domain.serving.findings import PREPARED, RevisionSeen, first_finding, prepared_since
-from allod.domain.serving.group import asked, groups, statefulsets
-from allod.domain.serving.lostrank import lost_rank, sentence
+from allod.domain.serving import wishes
+from allod.domain.serving.canary import canary, gateway
+from allod.domain.serving.groups import regroup
+from allod.domain.serving.groups.group import asked, groups, statefulsets
+from allod.domain.serving.groups.lostrank import lost_rank, sentence
+from allod.domain.serving.health.evidence import finding as heard
+from allod.domain.serving.health.evidence import group_serves
+from allod.domain.serving.health.finding import Finding
+from allod.domain.serving.health.findings import PREPARED, RevisionSeen, first_finding, prepared_since
+from allod.domain.serving.health.slos import slo_finding
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot, wanted_hash
 from allod.domain.serving.revisionfacts import RevisionFacts
-from allod.domain.serving.slos import slo_finding
+from allod.domain.serving.standby import standby as standbys
 from allod.domain.serving.trial import Case, Rules
 from allod.domain.serving.wanted import wanted as wanted_pods
 
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.group import Group
+    from allod.domain.serving.groups.group import Group
     from allod.domain.serving.seen import Seen
-    from allod.domain.serving.standby import StandbySeen
+    from allod.domain.serving.standby.standby import StandbySeen
     from allod.domain.serving.trial import Trial
 
 

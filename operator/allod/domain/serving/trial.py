@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain.conditions import timestamp
 from allod.domain.quantity import duration
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

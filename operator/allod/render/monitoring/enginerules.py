@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.engine_metrics import KV_USAGE, WAITING
+from allod.domain.serving.engine.metrics import KV_USAGE, WAITING
 from allod.render.monitoring.promql import REVISION, pods
 from allod.render.monitoring.rule import Rule, alert, record
 

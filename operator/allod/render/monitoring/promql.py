@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
-    from allod.domain.serving.engine_metrics import Lines
+    from allod.domain.serving.engine.metrics import Lines
 
 REVISION = "namespace, allod_dev_model, allod_dev_revision"
 """What tells the revisions of all models apart: labels that the PodMonitor puts on each scrape of a pod."""

@@ -1,8 +1,8 @@
-"""The model's own service level objectives, asked of Prometheus as the operator asks itself: `domain/serving/windows.py` and `slos.py`.
+"""The model's own service level objectives, asked of Prometheus as the operator asks itself: `serving/health/windows.py`, `slos.py`.
 
 Figures by revision, each from those above it, and one alert for each objective:
 
-    allod:counted:gained{window="2m",what="failed"}   what the engines counted within that time, by the names of `engine_metrics`
+    allod:counted:gained{window="2m",what="failed"}   what the engines counted within that time, by the names of `engine/metrics.py`
     allod:requests:gained{window="2m"}                requests that were answered or failed
     allod:slo:requests{slo="ttft"}                    how many of them say something about the objective
     allod:slo:value{slo="ttft"}                       the ratio, or the seconds of the quantile
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from allod.api.slo import Slo
 from allod.api.values import Duration, Number
-from allod.domain.serving.engine_metrics import COUNTERS, HISTOGRAMS
-from allod.domain.serving.slos import CALLED
+from allod.domain.serving.engine.metrics import COUNTERS, HISTOGRAMS
+from allod.domain.serving.health.slos import CALLED
 from allod.render.monitoring.promql import REVISION, gained, pods, span
 from allod.render.monitoring.rule import Rule, alert, record
 from allod.render.monitoring.wording import named, who
@@ -70,7 +70,7 @@ def _measured(of: str, name: str, slo: Slo) -> list[Rule]:
 
 
 def _error_ratio(of: str, over: str) -> str:
-    """The larger of what clients saw and what the engine gave up, as a part of all: `engine_metrics` says why."""
+    """The larger of what clients saw and what the engine gave up, as a part of all: `engine/metrics.py` says why."""
     seen = _difference(of, over, "failed", "refused|own_failed")
     broken = f'allod:counted:gained{{{of},window="{over}",what="broken"}}'
     return f"clamp(\n  max by ({REVISION}) ({seen} or {broken})\n  / on ({REVISION}) {_requests(of, over)}, 0, 1)"

@@ -10,13 +10,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import ADAPTERS
-from allod.domain.serving.adapters import configmap_name, mount_path, orders, remembered_room, room, text, text_key, volume_name
+from allod.domain.serving.adapters.adapters import configmap_name, mount_path, orders, remembered_room, room, text, text_key, volume_name
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.adapters import Order
+    from allod.domain.serving.adapters.adapters import Order
     from allod.domain.serving.revision import Revision
 
 FILE = "adapters.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import HTTP_PORT, child
-from allod.domain.serving.gateway import API
+from allod.domain.serving.canary.gateway import API
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:

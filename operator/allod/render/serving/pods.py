@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import HTTP_PORT, MANAGED_BY, MODEL, REVISION, TRAFFIC
-from allod.domain.serving.images import engine_image
+from allod.domain.serving.engine.images import engine_image
 from allod.domain.serving.pod import ENGINE, GATHER
 from allod.render.merge import merge
 from allod.render.serving import llamacpp, vllm

@@ -1,1 +1,1 @@
-"""What a model's files say about it: pure readers of bytes and parsed JSON, none of which trusts a length that a file claims."""
+"""What a model's files say about it, and whether it fits: pure, and no length that a file claims is trusted."""

@@ -12,15 +12,15 @@ from allod.domain.conditions import Condition
 from allod.domain.names import ADAPTERS
 from allod.domain.plan import Event
 from allod.domain.quantity import count
-from allod.domain.serving.adapters import orders, remembered_room, text_key, version
-from allod.domain.serving.evidence import serves
+from allod.domain.serving.adapters.adapters import orders, remembered_room, text_key, version
+from allod.domain.serving.health.evidence import serves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from allod.api.adapter import Adapter
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.beat import AdapterSaid
+    from allod.domain.serving.health.beat import AdapterSaid
     from allod.domain.serving.outcome import Outcome
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.survey import Survey

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 from allod.api.canary import Comparison
 from allod.domain.conditions import timestamp
 from allod.domain.quantity import count, duration
-from allod.domain.serving.finding import Finding
-from allod.domain.serving.slos import CALLED
+from allod.domain.serving.health.finding import Finding
+from allod.domain.serving.health.slos import CALLED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from allod.api.canary import CanaryStep
     from allod.api.modeldeployment import ModelDeploymentSpec
-    from allod.domain.serving.contest import Contest, Duel, Side
+    from allod.domain.serving.canary.contest import Contest, Duel, Side
 
 ERRORS = Comparison.model_validate({"metric": "ErrorRatio", "maxRegressionPercent": 1})
 """What is always compared, unless the spec says it otherwise: a revision that fails its requests has no latencies by which to tell."""

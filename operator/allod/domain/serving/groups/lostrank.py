@@ -18,7 +18,7 @@ from allod.domain.serving import pod as pods
 
 if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.group import Group
+    from allod.domain.serving.groups.group import Group
 
 MARGIN = timedelta(seconds=10)
 """An engine needs as long to import what it consists of, before it meets any other: 15 s and more were measured. Clocks of nodes differ by

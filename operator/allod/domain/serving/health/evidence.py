@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 from allod.domain.names import TRAFFIC
 from allod.domain.quantity import count
 from allod.domain.serving import pod as pods
-from allod.domain.serving.finding import Finding
-from allod.domain.serving.lostrank import lost_rank
+from allod.domain.serving.groups.lostrank import lost_rank
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.beat import Beat
-    from allod.domain.serving.group import Group
+    from allod.domain.serving.groups.group import Group
+    from allod.domain.serving.health.beat import Beat
     from allod.domain.serving.seen import Seen
 
 LOST = frozenset({"Faulty", "Gone"})

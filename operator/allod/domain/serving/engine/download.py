@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.serving import pod as pods
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.findings import RevisionSeen
+    from allod.domain.serving.health.findings import RevisionSeen
 
 HUB = "https://huggingface.co"
 """Where the engine asks unless HF_ENDPOINT names a mirror. Its words speak of this one even then."""

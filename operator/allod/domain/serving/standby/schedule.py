@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from allod.api.rollout import Drill as Wish

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.domain.names import MODEL, REVISION
-from allod.domain.serving.evidence import serves
-from allod.domain.serving.finding import Finding
-from allod.domain.serving.group import leads
+from allod.domain.serving.groups.group import leads
+from allod.domain.serving.health.evidence import serves
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

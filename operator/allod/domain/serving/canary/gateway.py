@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import child
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

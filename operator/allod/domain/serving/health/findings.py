@@ -16,9 +16,9 @@ from allod.contracts.inspection import inspection
 from allod.domain.names import REPLICA_GROUP
 from allod.domain.quantity import count, duration
 from allod.domain.serving import pod as pods
-from allod.domain.serving.adapters import remembered_room
-from allod.domain.serving.download import not_downloaded
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.adapters.adapters import remembered_room
+from allod.domain.serving.engine.download import not_downloaded
+from allod.domain.serving.health.finding import Finding
 from allod.domain.serving.pod import ENGINE, INSPECT, Container
 
 if TYPE_CHECKING:

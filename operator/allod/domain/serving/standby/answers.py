@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
-from allod.domain.serving import drill
+from allod.domain.serving.standby import drill
 
 if TYPE_CHECKING:
     from allod.domain.serving.outcome import Outcome

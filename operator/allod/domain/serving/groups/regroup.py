@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.lostrank import LostRank, lost_rank, sentence
+from allod.domain.serving.groups.lostrank import LostRank, lost_rank, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.group import Group
+    from allod.domain.serving.groups.group import Group
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.survey import Survey

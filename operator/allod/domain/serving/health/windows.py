@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.counts import Counts
+from allod.domain.serving.health.counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from allod.domain.serving.counts import Buckets
+    from allod.domain.serving.health.counts import Buckets
 
 STALE = 35.0
 """Seconds without an answer after which a pod no longer counts: three looks of 10 s failed."""
@@ -140,7 +140,7 @@ def requests(counts: Counts) -> int:
 
 
 def failures(counts: Counts) -> int:
-    """Those of them that failed: the larger of what clients saw and what the engine gave up; `engine_metrics` says why."""
+    """Those of them that failed: the larger of what clients saw and what the engine gave up; `engine/metrics.py` says why."""
     numbers = counts.numbers
     answered = numbers.get("failed", 0.0) - numbers.get("refused", 0.0) - numbers.get("own_failed", 0.0)
     return min(requests(counts), max(0, round(answered), round(numbers.get("broken", 0.0))))

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.images import engine_image, minor_version
+from allod.domain.serving.engine.images import engine_image, minor_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def unknown(spec: ModelDeploymentSpec, defaults: Defaults) -> tuple[str, ...]:
 @cache
 def table(version: str) -> frozenset[str] | None:
     """Every flag of one minor version without its dashes, `no-` forms included. None: there is no table of this version."""
-    file = files("allod.domain.serving").joinpath("engine_flags", f"vllm-{version}.txt")
+    file = files("allod.domain.serving.engine").joinpath("engine_flags", f"vllm-{version}.txt")
     if not file.is_file():
         return None
     names: set[str] = set()

@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from allod.domain.quantity import count, duration
-from allod.domain.serving.finding import Finding
+from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from allod.api.slo import Slo
-    from allod.domain.serving.windows import Window
+    from allod.domain.serving.health.windows import Window
 
 SEVERITY = ("ErrorRatio", "EndToEndSeconds", "TTFTSeconds", "InterTokenSeconds")
 """What hurts clients most comes first: no answer, a late answer, a late beginning, a slow stream."""

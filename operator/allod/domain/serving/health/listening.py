@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from allod.domain.serving.beat import State
+    from allod.domain.serving.health.beat import State
 
 TICK: Final = 0.05
 """Seconds between looks at the time: how much later than at its limit a silence is found. Half of it on average."""

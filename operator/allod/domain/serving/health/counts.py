@@ -68,7 +68,7 @@ NOTHING = Buckets()
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was counted, by the names of `engine_metrics`."""
+    """What was counted, by the names of `engine/metrics.py`."""
 
     numbers: Mapping[str, float] = field(default_factory=dict)
     """By counter; one that is absent is 0."""

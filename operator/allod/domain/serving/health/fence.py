@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from allod.domain.plan import Event
 from allod.domain.serving import pod as pods
-from allod.domain.serving.evidence import lost
+from allod.domain.serving.health.evidence import lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from allod.domain.manifest import Manifest
-    from allod.domain.serving.beat import Beat
-    from allod.domain.serving.group import Group
+    from allod.domain.serving.groups.group import Group
+    from allod.domain.serving.health.beat import Beat
     from allod.domain.serving.route import Route
     from allod.domain.serving.seen import Seen
     from allod.domain.serving.survey import Survey

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from allod.domain.names import TRAFFIC
 from allod.domain.plan import Event
 from allod.domain.serving import pod as pods
-from allod.domain.serving.evidence import lost, serves
+from allod.domain.serving.health.evidence import lost, serves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.quantity import count
-from allod.domain.serving import canary, gateway
+from allod.domain.serving.canary import canary, gateway
 
 if TYPE_CHECKING:
     from allod.domain.serving.outcome import Outcome

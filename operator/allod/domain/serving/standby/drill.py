@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from allod.domain.conditions import timestamp
 from allod.domain.quantity import duration
 from allod.domain.serving import crossroads
-from allod.domain.serving.finding import Finding
-from allod.domain.serving.schedule import next_time
+from allod.domain.serving.health.finding import Finding
+from allod.domain.serving.standby.schedule import next_time
 from allod.domain.serving.wishes import noted
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from math import inf, log
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.counts import NOTHING, Buckets, Counts
-from allod.domain.serving.sequential import Look, Stake, evidence
-from allod.domain.serving.windows import failures, requests
+from allod.domain.serving.canary.sequential import Look, Stake, evidence
+from allod.domain.serving.health.counts import NOTHING, Buckets, Counts
+from allod.domain.serving.health.windows import failures, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

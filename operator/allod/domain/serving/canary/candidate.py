@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from allod.domain.serving import gateway
-from allod.domain.serving.canary import Course, Prospect, Stage, course, rules
+from allod.domain.serving.canary import gateway
+from allod.domain.serving.canary.canary import Course, Prospect, Stage, course, rules
 from allod.domain.serving.crossroads import silent_for, waking
 from allod.domain.serving.wanted import wanted
 

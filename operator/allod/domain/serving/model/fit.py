@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal
 from allod.domain.quantity import GIB, MIB, count, memory
 
 if TYPE_CHECKING:
-    from allod.domain.serving.demand import Demand
     from allod.domain.serving.model.architecture import Architecture, Weights
+    from allod.domain.serving.standby.demand import Demand
 
 Verdict = Literal["Fits", "Tight", "Misfit", "Unknown"]
 
