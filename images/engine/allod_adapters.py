@@ -21,6 +21,7 @@ import os
 import re
 import struct
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from watchdog import ASKED, LOG, App, Message, Receive, Send
 
 LOOK: Final = 0.25  # seconds between looks at the file: one stat
 AGAIN: Final = 5.0  # seconds between looks at the files of an adapter that was refused
+PAUSE: Final = 30.0  # seconds until what may be over is tried again; doubled each time
+LONGEST_PAUSE: Final = 900.0
 PATIENCE: Final = 120.0  # seconds that vLLM may take for one adapter
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
@@ -42,7 +45,11 @@ Shapes = dict[str, tuple[int, int]]
 
 
 class RefusedError(Exception):
-    """An adapter that does not fit, in a sentence."""
+    """An adapter that does not fit, in a sentence. Only another file can mend it."""
+
+
+class PassingError(Exception):
+    """An adapter that could not be loaded now, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,8 @@ class Kept:
     loaded: str = ""  # the path that vLLM has under this name, which may be an older version's
     files: object = None  # as they were when it was refused
     looked_at: float = 0.0
+    tries: int = 0  # in a row that ended with what may be over
+    due: float = inf  # when it is tried again though nobody wrote to its files
 
 
 def orders(text: str) -> dict[str, Order]:
@@ -114,13 +123,13 @@ def check(order: Order, base: Shapes) -> None:
         ranks = [config["r"], *(config.get("rank_pattern") or {}).values()]
         kind, rank = config["peft_type"], max(int(rank) for rank in ranks)
         tensors = header(folder / WEIGHTS)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if kind != "LORA":
+            raise RefusedError(f"{CONFIG} says peft_type {kind}, and vLLM takes LORA alone")
+        if rank > order.rank:
+            raise RefusedError(f"rank {rank} > {order.rank}: its {CONFIG} says {rank}, so set adapters[].rank to {rank}")
+        fits(tensors, base, str(config.get("base_model_name_or_path")))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise RefusedError(f"{folder} cannot be read as a LoRA adapter of PEFT: {error!r}") from error
-    if kind != "LORA":
-        raise RefusedError(f"{CONFIG} says peft_type {kind}, and vLLM takes LORA alone")
-    if rank > order.rank:
-        raise RefusedError(f"rank {rank} > {order.rank}: its {CONFIG} says {rank}, so set adapters[].rank to {rank}")
-    fits(tensors, base, str(config.get("base_model_name_or_path")))
     with (folder / WEIGHTS).open("rb") as file:
         while file.read(1 << 20):
             pass
@@ -244,28 +253,41 @@ class Watchdog(watchdog.Watchdog):
             before = adapters.kept.get(name)
             if before is None or before.version != order.version or (before.refused and self.again(before, order, now)):
                 kept = Kept(order.version, loaded=before.loaded if before else "", files=files(order), looked_at=now)
+                kept.tries = before.tries if before and before.version == order.version else 0
                 await self.bring(order, kept)
                 adapters.kept[name] = kept  # only now: until then heartbeats tell what was before
 
     def again(self, kept: Kept, order: Order, now: float) -> bool:
-        """Whether a refused one is worth another look: somebody wrote to its files."""
+        """Whether a refused one is worth another try: somebody wrote to its files, or what was in its way may be over."""
         if now - kept.looked_at < AGAIN:
             return False
         kept.looked_at = now
-        return files(order) != kept.files
+        return now >= kept.due or files(order) != kept.files
 
     async def bring(self, order: Order, kept: Kept) -> None:
         """Loads one adapter, in place of its older version if there is one. That one stays when the new one is refused."""
         await asyncio.to_thread(self.open_base)
         try:
             await asyncio.to_thread(check, order, self.adapters.base or {})
-            old, kept.loaded = kept.loaded, await self.swap(order, kept.loaded)
+            old = kept.loaded
+            await self.swap(order, kept)
         except Exception as error:  # noqa: BLE001 - whatever is in its files, only this adapter may suffer from it
-            stays = "; the version before it goes on answering" if kept.loaded else ""
-            kept.refused = f"{(str(error) if isinstance(error, RefusedError) else repr(error))[:LONGEST]}{stays}"
-            LOG.warning("adapter %s is refused: %s", order.name, kept.refused)
+            self.refuse(order, kept, error)
         else:
             LOG.info("adapter %s is loaded from %s%s", order.name, order.path, f" in place of {old}" if old else "")
+
+    def refuse(self, order: Order, kept: Kept, error: Exception) -> None:
+        """Notes why it is not loaded, and when to try again."""
+        stays = "; the version before it goes on answering" if kept.loaded else ""
+        again = ""
+        if not isinstance(error, RefusedError):
+            pause = min(PAUSE * 2**kept.tries, LONGEST_PAUSE)
+            kept.tries += 1
+            kept.due = asyncio.get_running_loop().time() + pause
+            again = f"; it is tried again after {pause:.0f} s"
+        said = str(error) if isinstance(error, (RefusedError, PassingError)) else repr(error)
+        kept.refused = f"{said[:LONGEST]}{stays}{again}"
+        LOG.warning("adapter %s is refused: %s", order.name, kept.refused)
 
     def open_base(self) -> None:
         """Reads the shapes of the model, once."""
@@ -277,28 +299,44 @@ class Watchdog(watchdog.Watchdog):
                 LOG.warning("adapters: the model's files cannot be read, so vLLM alone judges what fits: %r", error)
                 self.adapters.base = {}
 
-    async def swap(self, order: Order, old: str) -> str:
-        """Returns the path that is loaded now. While an old version goes, requests wait; if the new one fails, the old one comes back."""
+    async def swap(self, order: Order, kept: Kept) -> None:
+        """While an old version goes, requests wait; if the new one fails, the old one comes back. `kept.loaded` says which one there is."""
+        old = kept.loaded
         if not old:
+            if kept.tries:  # what gave no answer in time may have been loaded since
+                await self.unload(order.name)
             await self.load(order.name, order.path)
-            return order.path
+            kept.loaded = order.path
+            return
         self.open.clear()
         try:
             await self.unload(order.name)
+            kept.loaded = ""
             try:
                 await self.load(order.name, order.path)
-            except RefusedError:
-                await self.load(order.name, old)
+                kept.loaded = order.path
+            except Exception as error:
+                await self.restore(order.name, old, error)
+                kept.loaded = old
                 raise
         finally:
             self.open.set()
-        return order.path
+
+    async def restore(self, name: str, old: str, error: Exception) -> None:
+        """Loads the old version again."""
+        try:
+            await self.unload(name)
+            await self.load(name, old)
+        except Exception as worse:  # noqa: BLE001 - both go on, in one sentence
+            raise PassingError(f"{error}; nor was the version before it loaded again: {worse}") from error
 
     async def load(self, name: str, path: str) -> None:
-        """By vLLM's route. RefusedError with vLLM's own words."""
+        """By vLLM's route. RefusedError with vLLM's own words; PassingError when the fault may be the engine's."""
         status, body = await self.post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
         if status != 200:  # noqa: PLR2004 - HTTP's OK
-            raise RefusedError(f"vLLM does not load it: {words(body)}")
+            said, judged = words(body)
+            kind = RefusedError if judged or status < 500 else PassingError  # noqa: PLR2004 - HTTP's own
+            raise kind(f"vLLM does not load it: {said}")
 
     async def unload(self, name: str) -> None:
         """By vLLM's route. One that it does not have is as good as unloaded.
@@ -314,14 +352,14 @@ class Watchdog(watchdog.Watchdog):
             async with asyncio.timeout(PATIENCE):
                 return await self.request(path, json.dumps(body).encode())
         except TimeoutError:
-            raise RefusedError(f"vLLM gave no answer within {PATIENCE:g} s") from None
+            raise PassingError(f"vLLM gave no answer within {PATIENCE:g} s") from None
 
 
-def words(body: bytes) -> str:
-    """What vLLM says in an error."""
+def words(body: bytes) -> tuple[str, bool]:
+    """What vLLM says in an error, and whether its worker read the adapter and found it wrong: it answers 500 then, too (0.32)."""
     try:
         said = str(json.loads(body)["error"]["message"])
     except (ValueError, TypeError, KeyError):
-        return body.decode(errors="replace")
+        return body.decode(errors="replace"), False
     found = WORDS.search(said)
-    return found[1] if found else said
+    return (found[1], True) if found else (said, False)

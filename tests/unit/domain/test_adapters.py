@@ -11,6 +11,9 @@ from allod.api.modeldeployment import ModelDeploymentSpec
 from allod.domain.manifest import Ref
 from allod.domain.names import ADAPTERS
 from allod.domain.serving.adapters.adapters import Room, room, version
+from allod.domain.serving.canary.canary import ERRORS
+from allod.domain.serving.canary.contest import Duel
+from allod.domain.serving.canary.gateway import API
 from allod.domain.serving.health.beat import AdapterSaid
 from allod.domain.serving.revision import hash_of, snapshot
 from unit.domain.simulation import SPEC, World, crashing, heard, no_gpus, ready, starting
@@ -188,6 +191,32 @@ def test_an_adapter_that_comes_by_itself_ends_no_rollback_by_hand() -> None:
     world.edit(engine__maxModelLen=4096)
     world.settle()
     assert world.route == "C"
+
+
+def test_an_adapter_that_goes_ends_no_rollback_by_hand_though_less_room_would_do() -> None:
+    world = Loras(ONE, WIDE)
+    old = world.status["activeRevision"]
+    world.edit(engine__maxModelLen=8192)
+    world.settle()
+    world.annotations["allod.dev/rollback-to"] = old
+    world.settle()
+    assert world.wants(ONE) == []
+    assert (world.route, world.states) == ("A", {"one": "Loaded"})
+
+
+def test_an_adapter_that_goes_begins_no_canary_anew() -> None:
+    world = Loras(ONE, WIDE)
+    world.apis, world.duel = frozenset({API}), lambda new, old: Duel(new, old, (ERRORS,))
+    steps = [{"weight": 5, "hold": "5m"}, {"weight": 50, "hold": "10m"}]
+    world.edit(rollout={"strategy": "Canary", "bake": "2m", "canary": {"parentRef": {"name": "edge"}, "steps": steps}})
+    world.settle()
+    world.wait(130)
+    world.edit(engine__maxModelLen=8192)
+    world.settle()
+    before = world.status["canary"]
+    assert (world.weights, before["step"]) == ({"A": 95, "B": 5}, 1)
+    assert world.wants(ONE) == []
+    assert (world.weights, world.status["canary"]) == ({"A": 95, "B": 5}, before)
 
 
 def test_each_revision_is_told_only_of_what_it_has_room_for() -> None:

@@ -283,6 +283,23 @@ def test_a_suspended_model_keeps_its_shares_and_goes_on_where_it_was() -> None:
     assert world.status["canary"]["step"] == 2
 
 
+def test_what_a_suspended_canary_loses_is_told_once_and_done_when_the_pause_is_over() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.edit(suspend=True)
+    world.settle()
+    world.events.clear()
+    world.duel = lambda new, old: compared(new, old, failed=30)
+    assert world.settle() == []
+    errors = "errors 0.150 (30 of 200) against 0.000 (0 of 2000) of A, 1 percent more are allowed"
+    lost = f"Warning RevisionFailed: revision B was given up: {errors}"
+    assert world.told() == [lost]
+    world.edit(suspend=False)
+    assert world.settle() == ["gateway A 100", "B: 0 pods"]
+    assert world.told() == [lost]
+
+
 def test_a_lost_status_begins_the_canary_again() -> None:
     world = canary_world()
     world.edit(engine__maxModelLen=32768)

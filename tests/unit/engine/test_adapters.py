@@ -39,6 +39,8 @@ class Vllm(Engine):
         self.loaded: dict[str, str] = {}
         self.asked: list[str] = []
         self.refuses = ""
+        self.breaks: set[str] = set()
+        """Folders for which it answers 500 of its own fault."""
         self.held = asyncio.Event()
         self.held.set()
         self.handlers |= {"/v1/load_lora_adapter": Vllm.load, "/v1/unload_lora_adapter": Vllm.unload}  # type: ignore[dict-item]  # of ours
@@ -47,6 +49,9 @@ class Vllm(Engine):
         body = json.loads(await whole_body(receive))
         self.asked.append(f"load {body['lora_name']} {body['lora_path'].rpartition('/')[2]}")
         await self.held.wait()
+        if {folder for folder in self.breaks if body["lora_path"].endswith(folder)}:
+            await reply(send, 500, {"error": {"message": "CUDA error: unspecified launch failure"}})
+            return
         fails = self.refuses and body["lora_path"].endswith(self.refuses)
         if not fails:
             self.loaded[body["lora_name"]] = body["lora_path"]
@@ -209,7 +214,7 @@ async def test_a_strange_file_harms_only_its_own_adapter(pod: Pod) -> None:
     (pod.folder / "odd/adapter_model.safetensors").write_bytes(len(odd).to_bytes(8, "little") + odd)
     pod.wants(odd="odd", two="two")
     said = await pod.until_known("odd", "two")
-    assert said["odd"]["refused"] == "KeyError('shape')"
+    assert said["odd"]["refused"] == f"{pod.folder}/odd cannot be read as a LoRA adapter of PEFT: KeyError('shape')"
     assert said["two"]["refused"] == ""
 
 
@@ -229,9 +234,40 @@ async def test_a_vllm_that_never_answers_is_a_refusal_and_no_end_of_service(pod:
     pod.vllm.held.clear()
     pod.wants(one="one", two="two")
     said = await pod.until_known("one", "two")
-    assert said["two"]["refused"] == "vLLM gave no answer within 0.2 s"
+    assert said["two"]["refused"] == "vLLM gave no answer within 0.2 s; it is tried again after 30 s"
     assert (await pod.client.ask(CHAT, method="POST")).status == 200
     pod.vllm.held.set()
+
+
+async def test_what_broke_in_passing_is_tried_again_and_leaves_the_version_before_it(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allod_adapters, "PAUSE", 0.2)
+    await pod.client.until_ready()
+    pod.vllm.breaks = {"two"}
+    pod.wants(one="two")
+    said = await pod.until(lambda said: bool(said["one"]["refused"]))
+    broke = (
+        "vLLM does not load it: CUDA error: unspecified launch failure; the version before it goes on answering; it is tried again after"
+    )
+    assert said["one"]["refused"].startswith(broke)
+    assert pod.vllm.loaded == {"one": str(pod.folder / "one")}
+    pod.vllm.breaks = set()
+    await pod.until(lambda said: not said["one"]["refused"])
+    assert pod.vllm.loaded == {"one": str(pod.folder / "two")}
+
+
+async def test_when_neither_version_can_be_loaded_that_is_said_and_the_new_one_comes_later(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allod_adapters, "PAUSE", 0.2)
+    await pod.client.until_ready()
+    pod.vllm.breaks = {"one", "two"}
+    pod.wants(one="two")
+    said = await pod.until(lambda said: bool(said["one"]["refused"]))
+    assert "nor was the version before it loaded again: vLLM does not load it: CUDA error" in said["one"]["refused"]
+    assert "goes on answering" not in said["one"]["refused"]
+    pod.vllm.breaks = set()
+    await pod.until(lambda said: not said["one"]["refused"])
+    assert pod.vllm.loaded == {"one": str(pod.folder / "two")}
 
 
 async def test_what_was_refused_is_tried_again_when_somebody_writes_to_it_and_not_before(pod: Pod) -> None:

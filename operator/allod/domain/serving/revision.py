@@ -80,18 +80,16 @@ def snapshot(spec: ModelDeploymentSpec) -> dict[str, Any]:
     # One pod is what there was before a replica could have several: to write it down is no change.
     without |= {"nodes"} if spec.nodes == 1 else set()
     taken = {field: value for field, value in document.items() if field not in (*without, KEPT)}
-    return taken | ({"health": health} if health else {}) | _room(spec)
-
-
-def _room(spec: ModelDeploymentSpec) -> dict[str, Any]:
     space = room(spec.adapters)
-    return {KEPT: space.document()} if space else {}
+    return taken | ({"health": health} if health else {}) | ({KEPT: space.document()} if space else {})
 
 
 def edition(spec: ModelDeploymentSpec) -> str:
-    """Hash of what a person asks for: it changes when the spec is edited in earnest. An adapter within its room is no such edit."""
-    asked = {field: value for field, value in spec.document().items() if field not in (*NOT_AN_EDIT, KEPT)}
-    return hash_of(asked | _room(spec))
+    """Hash of what a person asks for: it changes when the spec is edited in earnest.
+
+    A list of adapters is no such edit: one that needs other pods makes another revision, which is tried for its own sake.
+    """
+    return hash_of({field: value for field, value in spec.document().items() if field not in (*NOT_AN_EDIT, KEPT)})
 
 
 def hash_of(taken: Mapping[str, Any]) -> str:
@@ -99,15 +97,17 @@ def hash_of(taken: Mapping[str, Any]) -> str:
     return digest(taken)[:HASH_LENGTH]
 
 
-def wanted_hash(taken: Mapping[str, Any], home: Revision | None) -> str:
-    """Name of the revision that a snapshot asks for: the one that serves, if it differs by nothing but more room for adapters.
+def wanted_hash(taken: Mapping[str, Any], *serving: Revision | None) -> str:
+    """Name of the revision that a snapshot asks for: the first of those that serve that differs by nothing but more room for adapters.
 
     So an adapter that goes, the last one included, restarts nothing. The room that is left is given back with the next new revision.
     """
-    if home is not None and _bare(home.snapshot) == _bare(taken):
-        kept, needed = remembered_room(home.snapshot), remembered_room(taken)
-        if kept == needed or (kept is not None and kept.covers(needed)):
-            return home.hash
+    needed = remembered_room(taken)
+    for each in serving:
+        if each is not None and _bare(each.snapshot) == _bare(taken):
+            kept = remembered_room(each.snapshot)
+            if kept == needed or (kept is not None and kept.covers(needed)):
+                return each.hash
     return hash_of(taken)
 
 

@@ -36,10 +36,10 @@ TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
-    if outcome.seen.model.spec.suspend:
-        return []
     revisions = (_created(outcome), _retried(outcome), _failed(outcome), canarystory.step(outcome))
     told = (*revisions, *_restarted(outcome), _moved(outcome), _drilled(outcome), _good(outcome), paged(outcome))
+    if outcome.seen.model.spec.suspend:  # nothing is done: what is found is told all the same
+        told = (_failed(outcome),)
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
 
 

@@ -83,7 +83,8 @@ def survey(seen: Seen, now: datetime) -> Survey:
     by_hash = {revision.hash: revision for revision in known}
     on_standby = standbys.routed(seen)
     home = _home(seen, known, on_standby=on_standby is not None)
-    spec = wanted_hash(taken, _kept(seen, by_hash.get(home or ""), now))
+    # The newest may be on its way: as a canary it may have served for hours.
+    spec = wanted_hash(taken, *(_kept(seen, each, now) for each in (by_hash.get(home or ""), known[-1] if known else None)))
     by_hand = wishes.rolled_back(seen, by_hash)
     wanted = by_hand or spec
     newest = max((revision.number for revision in known), default=0)
@@ -101,17 +102,17 @@ def survey(seen: Seen, now: datetime) -> Survey:
     return replace(found, facts=_judged(seen, found, known, now))
 
 
-def _kept(seen: Seen, home: Revision | None, now: datetime) -> Revision | None:
-    """The revision at home, if a spec may go on with it though its pods have more than it asks for: it has served, and none is stuck."""
-    if home is None:
+def _kept(seen: Seen, revision: Revision | None, now: datetime) -> Revision | None:
+    """It, if a spec may go on with it though its pods have more than it asks for: it has served, and none is stuck."""
+    if revision is None:
         return None
-    before, replicas = written(seen, home.hash), groups(seen, home)
+    before, replicas = written(seen, revision.hash), groups(seen, revision)
     serving = any(group_serves(seen, group) for group in replicas)
     served = before.get("readySince") or before.get("goodSince") or serving
-    finding = first_finding(_revision_seen(seen, home, replicas, now, proven=True))
+    finding = first_finding(_revision_seen(seen, revision, replicas, now, proven=True))
     # One pod of several, or GPUs that are short, are no reason to exchange what serves.
     hangs = finding is not None and finding.reason != "InsufficientGPUs" and not serving
-    return home if served and not hangs and before.get("state") != "Failed" else None
+    return revision if served and not hangs and before.get("state") != "Failed" else None
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:

@@ -18,7 +18,8 @@ def step(outcome: Outcome) -> dict[str, Any] | None:
         return None
     ends = {"from": home, "to": outcome.found.desired.hash}
     if not outcome.step.share:
-        return {"action": "CanaryPaused", **ends, "cause": f"no requests for the present, {course.waits}{_why(outcome)}"}
+        waits = f", {course.waits}{_why(outcome)}" if not course.weight else ": they are taken back before pods go"
+        return {"action": "CanaryPaused", **ends, "cause": f"no requests for the present{waits}"}
     if outcome.step.share == 100:  # noqa: PLR2004  # all of them
         return {"action": "CanaryStandsIn", **ends, "cause": "no pod of the active revision serves: all requests of the Gateway"}
     steps, number = outcome.seen.model.spec.rollout.canary.steps, course.stage.step
