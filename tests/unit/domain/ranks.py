@@ -1,12 +1,15 @@
-"""What a kubelet says of the lives of a rank's engine, in the simulation."""
+"""What a kubelet says in the simulation: since when a pod is ready or not, and of the lives of a rank's engine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from allod.domain.conditions import timestamp
 from allod.domain.serving import pod as pods
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from allod.domain.manifest import Manifest
 
 ENDED = "test/ended"
@@ -33,3 +36,13 @@ def ranked(pod: Manifest, *, gathers: bool) -> None:
         status["conditions"] = [each for each in status["conditions"] if each["type"] != "Ready"]
     engine["state"] = {"running": {"startedAt": ended or meta["creationTimestamp"]}}
     status["containerStatuses"] = [engine]
+
+
+def dated(status: dict[str, Any], before: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The status, with the time at which readiness came to be what it is."""
+    old: dict[str, Any] = next((each for each in before.get("conditions", ()) if each["type"] == "Ready"), {})
+    for each in status.get("conditions", ()):
+        if each["type"] == "Ready":
+            same = old.get("status") == each["status"] and "lastTransitionTime" in old
+            each["lastTransitionTime"] = old["lastTransitionTime"] if same else timestamp(now)
+    return status

@@ -22,7 +22,7 @@ from allod.domain.serving.health.beat import Beat
 from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
 from unit.domain.documents import copied
-from unit.domain.ranks import ENDED, ranked
+from unit.domain.ranks import ENDED, dated, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,7 +161,7 @@ class World:
         return Seen(
             model=self.model,
             status=copied(self.status),
-            children=tuple(copied(list(self.children.values()))),
+            children=tuple(self.children.values()),
             pods=tuple(copied(list(self.pods.values()))),
             defaults=DEFAULTS,
             neighbours=self.neighbours,
@@ -188,8 +188,9 @@ class World:
         seen = self.seen
         made = plan(seen, decide(seen, self.now))
         for manifest in made.objects:
-            status = {"status": old["status"]} if "status" in (old := self.children.get(ref(manifest), {})) else {}
-            self.children[ref(manifest)] = copied(manifest) | status
+            before = self.children.get(ref(manifest), {})
+            if (after := manifest | ({"status": before["status"]} if "status" in before else {})) != before:
+                self.children[ref(manifest)] = copied(after)
         for gone in made.delete:
             self.children.pop(gone, None)
         for ending in made.regroup:
@@ -237,7 +238,7 @@ class World:
                 continue
             free -= needs
             pod["spec"]["nodeName"] = "n1"
-            pod["status"] = self._since(self.engine(letter), pod.get("status") or {})
+            pod["status"] = dated(self.engine(letter), pod.get("status") or {}, self.now)
         for name, pod in self.pods.items():
             if REPLICA_GROUP in pod["metadata"]["labels"] and pod["spec"].get("nodeName"):
                 ranked(pod, gathers=name not in up and not self._placed(name))
@@ -252,15 +253,6 @@ class World:
         self.pods[name]["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
         self.pods[name]["status"].pop("containerStatuses", None)
         ranked(self.pods[name], gathers=False)
-
-    def _since(self, status: Status, before: Status) -> Status:
-        """The status, with the time at which readiness came to be what it is."""
-        old: dict[str, Any] = next((each for each in before.get("conditions", ()) if each["type"] == "Ready"), {})
-        for each in status.get("conditions", ()):
-            if each["type"] == "Ready":
-                same = old.get("status") == each["status"] and "lastTransitionTime" in old
-                each["lastTransitionTime"] = old["lastTransitionTime"] if same else timestamp(self.now)
-        return status
 
     def wait(self, seconds: int) -> list[str]:
         """Time goes by. The operator looks when it said that it would, and whenever something changes."""
@@ -332,7 +324,9 @@ class World:
 
     def _everything(self) -> tuple[Any, ...]:
         """What we did and said, and what Kubernetes and the Gateway say."""
-        return self._facts(), copied(self.status), copied(self.pods), [copied(each.get("status")) for each in self._kind("HTTPRoute")]
+        told = [[pod["metadata"], pod["spec"].get("nodeName"), pod.get("status")] for pod in self.pods.values()]
+        routes = [route.get("status") for route in self._kind("HTTPRoute")]
+        return self._facts(), copied(self.status), copied(told), copied(routes)
 
     def _facts(self) -> dict[str, int | str]:
         return self.asked() | {"route": self.route} | ({"weights": str(self.weights)} if self.weights else {})
