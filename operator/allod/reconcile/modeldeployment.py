@@ -44,15 +44,16 @@ class ModelDeployments:
         self._senses, self._defaults, self._apis, self._clock = senses, defaults, apis, clock
         self._apply = Apply(kube, senses.world, identity)
         self._moves = Moves()
-        self._begun: set[str] = set()
-        """Uids of models that were let start. Their status says so when everything is made: too late for rivals of that moment."""
+        self._begun: set[Ref] = set()
+        """Models that were let start. Their status says so when everything is made: too late for rivals of that moment."""
 
     async def reconcile(self, key: Ref) -> Outcome:
         """One look at one model, and at most one step. ApiErrors other than Invalid are the caller's to retry."""
         model = self._senses.world.get(key)
         # The children of a deleted model go by their owner references.
         if model is None or "deletionTimestamp" in model["metadata"]:
-            self._begun.discard(model["metadata"]["uid"] if model else "")
+            self._begun.discard(key)
+            self._apply.forget(key)
             return Outcome()
         now = self._clock()
         try:
@@ -71,7 +72,7 @@ class ModelDeployments:
         steps = plan(seen, decision)
         # Before anything is awaited: other workers look at the same time.
         self._moves.note(key, model, steps.status, now)
-        (self._begun.add if decision.home else self._begun.discard)(model["metadata"]["uid"])
+        (self._begun.add if decision.home else self._begun.discard)(key)
         sent = await self._apply.plan(model, steps)
         status = steps.status
         if sent.refusal:
@@ -80,7 +81,9 @@ class ModelDeployments:
         changed = sent.changed
         if status is not None:
             changed |= await self._apply.status(model, status)
-        # After the status: from then on the step counts as taken, and no later reconcile tells it again.
-        await self._apply.events(model, steps.events, now)
+        # After the status: from then on the step counts as taken, and no later reconcile tells it again. Where nothing was written, nothing
+        # happened: a look at a model that is still refused is no step.
+        if changed:
+            await self._apply.events(model, steps.events, now)
         waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
         return Outcome(changed, min(waits, default=None))

@@ -106,16 +106,17 @@ class WorkQueue(Generic[K]):
                 self._filled.set()
 
     async def serve(self, work: Callable[[K], Awaitable[None]]) -> NoReturn:
-        """Work on keys for ever. Several may do so at once. `work` says itself when a key is due again; one on which it fails, by a bug of
-        ours, is tried again by the backoff: it must stop neither the work on others nor the process.
+        """Work on keys for ever. Several may do so at once. `work` says itself when a key is due again.
+
+        One on which it fails, by a bug of ours, is tried again by the backoff: it must stop neither the work on others nor the process.
         """
         while True:
             async with self.take() as key:
                 try:
                     await work(key)
-                except Exception as problem:  # noqa: BLE001  # what one pod answers must not end the operator of all
+                except Exception as problem:  # what one pod answers must not end the operator of all
                     delay = self.retry(key)
-                    log.error("a task failed", extra={"object": str(key), "seconds": round(delay, 1), "error": str(problem)}, exc_info=problem)
+                    log.exception("a task failed", extra={"object": str(key), "seconds": round(delay, 1), "error": str(problem)})
 
     def _cancel_timer(self, key: K) -> None:
         if (timer := self._timers.pop(key, None)) is not None:

@@ -99,7 +99,7 @@ NAMES = sorted(
     | {f"{name}_bucket" for names in HISTOGRAMS.values() for name in names}
     | {WAITING, START, *KV_USAGE, "vllm:cache_config_info"}
 )
-SAMPLES = st.builds(lambda name, labels, value: b"%s{%s} %s" % (name.encode(), labels, value.encode()), st.sampled_from(NAMES), LABELS, VALUES)
+SAMPLES = st.builds(lambda *parts: b"%s{%s} %s" % parts, st.sampled_from(NAMES).map(str.encode), LABELS, VALUES.map(str.encode))
 PAGES = st.lists(st.one_of(SAMPLES, st.binary(max_size=60)), max_size=20).map(b"\n".join)
 
 

@@ -170,3 +170,13 @@ def test_an_own_write_is_told_apart_from_what_others_did(heard: Heard) -> None:
     store.put(thing(version=6))
     assert heard.news == [("new", "chat-1")]
     assert wrote == ["chat-1"]
+
+
+def test_a_late_state_of_an_object_that_was_replaced_does_not_replace_the_new_one(store: Store, heard: Heard) -> None:
+    store.put(thing(uid="new", version=20))
+    heard.news.clear()
+    store.put(thing(uid="old", version=12))
+    store.wrote(thing(uid="old", version=13))
+    found = store.get(CHAT)
+    assert found is not None
+    assert (found["metadata"]["uid"], heard.news) == ("new", [])
