@@ -144,6 +144,7 @@ def a_models_life(plane: ControlPlane) -> None:
         return [each["kind"] for each in get(plane, kinds, "--namespace", "ai", "--selector", "allod.dev/model=chat")["items"]]
 
     apply()
+    it_happens_again(plane)
     waiting.until("it has a route", lambda: children("httproutes") == ["HTTPRoute"], seconds=60, todo="Look at operator.log.")
     apply(monitoring={"podMonitor": False, "prometheusRule": False}, rollout={"bake": "0s"})
     foreign = "podmonitors,prometheusrules,httproutes"
@@ -152,6 +153,17 @@ def a_models_life(plane: ControlPlane) -> None:
         apply(engine={"type": "vLLM", "maxModelLen": length})
     assert len(children("controllerrevisions")) < REVISIONS, "history is not cut, so this story says nothing about the right to do so"
     plane.kubectl("delete", "modeldeployment", "chat", "--namespace", "ai", "--cascade=foreground", "--wait")
+
+
+def it_happens_again(plane: ControlPlane) -> None:
+    """A model that loses all its pods gets ready for a second time: the event of that is there already, and is counted up."""
+    plane.kubectl("delete", "pods", "--namespace", "ai", "--selector", "allod.dev/model=chat", "--wait")
+
+    def counted() -> bool:
+        found = get(plane, "events.events.k8s.io", "--namespace", "ai")["items"]
+        return any(each["reason"] == "Ready" and each.get("series", {}).get("count") == 2 for each in found)
+
+    waiting.until("it is ready again", counted, seconds=60, todo="Look at operator.log.")
 
 
 def a_pod_that_hangs(plane: ControlPlane) -> None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from allod.adapters.errors import AlreadyExists, Conflict, NotFound
-from allod.adapters.kube import ABSENT
 from allod.adapters.resources import MODELDEPLOYMENTS, OURS, resource
-from allod.domain.manifest import ref
+from allod.domain.manifest import ABSENT, ref
 from allod.domain.names import API_VERSION
 from allod.domain.plan import Event
 from allod.reconcile.tell import again, event

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
-from allod.adapters.kube import ABSENT
-from allod.domain.manifest import ref
+from allod.domain.manifest import ABSENT, ref
 from allod.domain.names import APPLIED
 from allod.reconcile.difference import claimed, crowded
 from allod.reconcile.tell import again, event
