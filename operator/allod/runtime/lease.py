@@ -121,7 +121,7 @@ class Lease:
             return None
 
     def _see(self, record: Manifest) -> None:
-        if self._record is None or record["spec"] != self._record["spec"]:
+        if self._record is None or record.get("spec") != self._record.get("spec"):
             self._changed_at = asyncio.get_running_loop().time()
         self._record = record
 
@@ -131,7 +131,7 @@ class Lease:
     def _claim(self, record: Manifest | None) -> Manifest:
         """The record that says that we lead: renewed if we already do, taken over with one transition more if not."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        before: dict[str, Any] = record["spec"] if record else {}
+        before: dict[str, Any] = (record or {}).get("spec") or {}
         ours = before.get("holderIdentity") == self._identity
         return {
             "apiVersion": self._target.api_version,
@@ -140,7 +140,7 @@ class Lease:
             "spec": {
                 "holderIdentity": self._identity,
                 "leaseDurationSeconds": int(self._timing.duration),
-                "acquireTime": before["acquireTime"] if ours else now,
+                "acquireTime": before.get("acquireTime", now) if ours else now,
                 "renewTime": now,
                 "leaseTransitions": before.get("leaseTransitions", -1) + (0 if ours else 1),
             },

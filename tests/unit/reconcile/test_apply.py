@@ -8,6 +8,7 @@ import pytest
 
 from allod.adapters.errors import Conflict, Invalid
 from allod.domain.manifest import Ref, ref
+from allod.domain.names import MANAGED_BY
 from allod.domain.plan import Ending, Plan
 from allod.reconcile.apply import Apply
 from allod.runtime.routing import model_ref
@@ -124,6 +125,18 @@ async def test_what_the_api_server_writes_in_its_own_way_is_sent_once(drive: Dri
     monkeypatch.setattr(drive.cluster, "apply", counting)
     await drive.reconcile()
     assert asked == []
+
+
+async def test_a_child_that_lost_the_label_by_which_we_watch_gets_it_back_and_is_seen_again(drive: Drive) -> None:
+    revision = await settled(drive)
+    target = Ref("apps/v1", "StatefulSet", NAMESPACE, f"chat-{revision}")
+    drive.cluster.edit(target, lambda it: it["metadata"]["labels"].pop(MANAGED_BY))
+    await drive.settle()
+    assert drive.cluster.objects[target]["metadata"]["labels"][MANAGED_BY] == "allod"
+    assert drive.condition("Ready")["status"] == "True"
+    drive.cluster.reads.clear()
+    await drive.reconcile()
+    assert drive.cluster.reads == [], "it is known, so nobody has to ask for it"
 
 
 async def test_of_a_model_that_is_gone_nothing_is_remembered(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,3 +180,10 @@ async def test_a_first_answer_that_comes_late_counts_from_its_question_too(clust
     with pytest.raises(LeaseLost):
         await first.hold()
     assert now() <= 11, "two seconds of which are the pause before the next attempt"
+
+
+async def test_a_lease_in_which_nothing_stands_is_free(cluster: FakeCluster) -> None:
+    """As `kubectl create` makes it of a manifest without a spec, which the API allows."""
+    cluster.add({"apiVersion": TARGET.api_version, "kind": TARGET.kind, "metadata": {"name": TARGET.name, "namespace": TARGET.namespace}})
+    await lease(cluster, "a").acquire()
+    assert (spec(cluster)["holderIdentity"], spec(cluster)["leaseTransitions"], now()) == ("a", 0, 0)
