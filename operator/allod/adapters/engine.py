@@ -70,7 +70,7 @@ class EnginePages:
                     raise Unavailable(f"metrics of the engine at {address}: packed as {packed[:40]}, which was not asked for")
                 return answer.status, await _body(answer, address)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            raise Unavailable(f"metrics of the engine at {address}: {problem or type(problem).__name__}") from problem
+            raise Unavailable(f"metrics of the engine at {address}: {str(problem) or type(problem).__name__}") from problem
 
 
 async def _body(answer: aiohttp.ClientResponse, address: str) -> bytes:

@@ -205,7 +205,7 @@ class ApiServer:
             text = await response.read()  # type: ignore[no-untyped-call]  # the client annotates most but not this
         except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as problem:  # the last: the token cannot be read afresh
             server = self._client.configuration.host
-            raise Unavailable(f"{asked}: no answer from {server} ({problem or type(problem).__name__})") from problem
+            raise Unavailable(f"{asked}: no answer from {server} ({str(problem) or type(problem).__name__})") from problem
         finally:
             self._observe(verb, code, perf_counter() - started)
         answer = _document(text)

@@ -53,9 +53,7 @@ class ModelDeployments:
         model = self._senses.world.get(key)
         # The children of a deleted model go by their owner references.
         if model is None or "deletionTimestamp" in model["metadata"]:
-            self._begun.discard(key)
-            self._apply.forget(key)
-            return Outcome()
+            return self._gone(key)
         now = self._clock()
         try:
             seen = observe(
@@ -90,6 +88,11 @@ class ModelDeployments:
             await self._apply.events(model, events, now)
         waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
         return Outcome(changed, min(waits, default=None))
+
+    def _gone(self, key: Ref) -> Outcome:
+        self._begun.discard(key)
+        self._apply.forget(key)
+        return Outcome()
 
     def _moved_but(self, model: Manifest, now: datetime) -> int:
         """How many other models went to their standbys lately. A new leader reads in all histories what the one before it moved."""
