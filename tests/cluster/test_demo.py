@@ -15,7 +15,7 @@ import pytest
 from box import gobuild, waiting
 from box.image import llamacpp, operator
 from cluster.models import GGUF, Model, chat
-from cluster.release import NAMESPACE, VALUES, built
+from cluster.release import NAMESPACE, NOT_THE_DEMOS, VALUES, built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def person(space: Space, tmp_path: Path) -> Person:
 def installed(release: Release) -> Iterator[Release]:
     """The release of all tests of this folder; as it was again at the end."""
     yield release
-    release.helm.upgrade(*VALUES, built(), "--install", "--create-namespace", "--wait")
+    release.helm.upgrade(*VALUES, built(), "--install", "--create-namespace", "--wait", NOT_THE_DEMOS)
 
 
 def told(came: list[str]) -> None:
@@ -138,6 +138,19 @@ def test_a_cluster_of_ones_own_is_left_alone_where_it_must_be_and_left_clean_whe
     for command in commands:
         person.types(command)
     waiting.until("nothing of it is left", lambda: not left(space), seconds=60)
+
+
+def test_a_box_that_is_up_is_used_and_an_engine_really_hangs_in_it(installed: Release, person: Person) -> None:
+    code, came = person.demo("box")
+    printed = "".join(came)
+    try:
+        assert code == 0, printed
+        assert "2 nodes Ready" in printed
+        told(came)
+        assert "its process is stopped, its port stays open" in printed
+        assert f"export KUBECONFIG={installed.box.kubeconfig}" in printed
+    finally:
+        installed.box.kubectl("delete", "modeldeployments", "chat", "chat-small", "--ignore-not-found")
 
 
 def left(space: Space) -> str:

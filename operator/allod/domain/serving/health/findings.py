@@ -78,7 +78,14 @@ def pod_refused(seen: RevisionSeen) -> Finding | None:
     if not refusals:
         return None
     words = _words(max(refusals, key=_when))
-    return Finding("PodRefused", f"Kubernetes refuses the pod: {words}")
+    return Finding("PodRefused", f"Kubernetes refuses the pod: {words}{_instead(seen.spec, words)}")
+
+
+def _instead(spec: Mapping[str, Any], words: str) -> str:
+    """What else a person could do, where it is the kind of model.uri that is refused."""
+    if "hostPath" not in words or not str((spec.get("model") or {}).get("uri")).startswith("file://"):
+        return ""
+    return "; file:// is a folder of a node (hostPath), which this namespace does not admit: use pvc:// or oci://"
 
 
 def no_gpus(seen: RevisionSeen) -> Finding | None:
