@@ -16,7 +16,7 @@ from allod.adapters.resources import resource
 from box import waiting
 from box.api import Refused
 from box.controlplane import control_plane as real_control_plane
-from support.audit import audited, events, refused
+from support.audit import WRITES, audited, events, refused
 from support.crds import install_ours, loosen
 from support.models import Models
 from support.operator import NAMESPACE, USER, Operator, grant, running
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from support.operator import Site
 
 SERVICES, STATEFULSETS = resource("v1", "Service"), resource("apps/v1", "StatefulSet")
-WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 SEED = 20261122
 """Of the moments at which the operator is killed."""
 
