@@ -1,6 +1,6 @@
 """`python -m rungs [RUNG ...]`: runs the rungs in order, stops at the first that fails, and says how long each took.
 
-How long is kept, with the commit: `python -m rungs --publish` writes what this commit's last climbs took to docs/benchmarks, and climbs nothing.
+How long is kept, with the commit: `--publish` writes what the last climbs of this commit took to docs/benchmarks, and climbs nothing.
 """
 
 from __future__ import annotations
