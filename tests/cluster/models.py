@@ -156,7 +156,7 @@ def client(space: Space) -> str:
 def posted(space: Space, model: str, path: str, body: Manifest) -> Manifest:
     """What the model answers, JSON for JSON, through its Service. Fails with the server's status where it refuses."""
     header = "--header 'Content-Type: application/json'"
-    asks = f"wget -q -T 20 -O - {header} --post-data '{json.dumps(body)}' http://{model}:8000{path}"
+    asks = f"wget -q -T 60 -O - {header} --post-data '{json.dumps(body)}' http://{model}:8000{path}"
     answer: Manifest = json.loads(space.inside(client(space), asks))
     return answer
 

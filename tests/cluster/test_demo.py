@@ -35,7 +35,7 @@ STORY = (
     r"a bad revision is applied: engine\.extraArgs --flash-attention-3",
     r"revision [0-9a-f]{8} was given up: .*--flash-attention-3",
     r"traffic never left the good one: [1-9]\d* requests meanwhile, 0 lost",
-    r"asked \d+ times: answered \d+ by smollm2-135m, \d+ by chat-small",
+    r"asked \d+ times: answered (\d+ by (smollm2-135m|chat-small)(, )?){2}; lost \d+ ",
 )
 """What a person reads, in this order."""
 

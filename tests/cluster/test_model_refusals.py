@@ -13,9 +13,10 @@ from allod.adapters.resources import MODELDEPLOYMENTS
 from box import waiting
 from box.errors import BoxError
 from cluster.models import GGUF, Model, chat
-from support.models import MERGE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cluster.space import Space
 
 pytestmark = pytest.mark.usefixtures("release")
@@ -108,11 +109,12 @@ def test_of_two_models_with_one_name_the_older_keeps_it(space: Space) -> None:
 
 def test_twenty_edits_in_a_second_end_in_the_last(space: Space) -> None:
     model = Model.apply(space, chat())
-    path, began = MODELDEPLOYMENTS.path(space.name, "chat"), time.monotonic()
-    for length in range(1024, 1044):
-        space.box.plane.api.send("PATCH", path, {"spec": {"engine": {"maxModelLen": length}}}, MERGE)
-    took = time.monotonic() - began
-    assert took < 1, f"this tries nothing: the edits alone took {took:.1f} s"
+    # A busy machine may be too slow for twenty, which would try nothing: then twenty others.
+    last = next(
+        (first + 19 for first in range(1024, 1024 + 5 * 20, 20) if seconds_to_edit(space, range(first, first + 20)) < 1),
+        None,
+    )
+    assert last, "the API server took more than a second for twenty edits, five times: this machine cannot try it"
 
     def settled() -> bool:
         seen = model.seen()
@@ -125,7 +127,15 @@ def test_twenty_edits_in_a_second_end_in_the_last(space: Space) -> None:
     assert model.wait("Ready", "True")
     template = json.loads(space.kubectl("get", "statefulset", "-o", "json"))["items"]
     assert len(template) == 1
-    assert "1043" in json.dumps(template[0]["spec"]["template"]["spec"]["containers"])
+    assert f'"{last}"' in json.dumps(template[0]["spec"]["template"]["spec"]["containers"])
+
+
+def seconds_to_edit(space: Space, lengths: Iterable[int]) -> float:
+    """One edit of engine.maxModelLen for each length."""
+    began = time.monotonic()
+    edits = ({"spec": {"engine": {"maxModelLen": length}}} for length in lengths)
+    space.box.plane.api.patch_each(MODELDEPLOYMENTS.path(space.name, "chat"), edits)
+    return time.monotonic() - began
 
 
 def test_a_model_deleted_in_the_middle_of_a_rollout_leaves_nothing(space: Space) -> None:
