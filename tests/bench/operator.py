@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from allod.adapters.resources import resource
 from bench import endpoints
 from bench.publication import ROOT, Figure, publish
+from box import kwok
 from box.controlplane import control_plane
 from support import audit
 from support.models import Models
@@ -33,7 +34,7 @@ SERVICES, STATEFULSETS = resource("v1", "Service"), resource("apps/v1", "Statefu
 @contextmanager
 def site(folder: Path) -> Iterator[tuple[Models, Operator, Path]]:
     """A namespace, the operator that leads, and the API server's audit log."""
-    with control_plane(folder / "plane", fake_nodes=4) as plane:
+    with control_plane(folder / "plane", fake_nodes=4, pods=kwok.LISTED) as plane:
         log = audit.audited(plane)
         plane.kubectl("apply", "--server-side", f"--filename={ROOT}/crds")
         plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.allod.dev", "--timeout=30s")

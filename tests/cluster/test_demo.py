@@ -89,9 +89,9 @@ def person(space: Space, tmp_path: Path) -> Person:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def installed(release: Release) -> Iterator[Release]:
-    """The release of all tests of this folder; as it was again at the end."""
+    """The release of all tests of this folder; as it was again at the end of these, which need it only to begin with."""
     yield release
     release.helm.upgrade(*VALUES, built(), "--install", "--create-namespace", "--wait", NOT_THE_DEMOS)
 
