@@ -213,6 +213,21 @@ def test_a_model_from_hugging_face_is_downloaded_by_the_engine_alone() -> None:
     assert {"ports": [{"port": 443, "protocol": "TCP"}]} in policy["spec"]["egress"]
 
 
+@pytest.mark.parametrize(("nodes", "first"), [(1, []), (2, ["python3", "/etc/allod/rank.py"])])
+def test_what_asks_the_hub_becomes_vllm_in_every_pod(nodes: int, first: list[str]) -> None:
+    spec = with_(model={"uri": "hf://org/name"}) | {"nodes": nodes, "parallelism": {"tensor": nodes}}
+    assert engine(spec)["command"] == [*first, "python3", "/etc/allod/hub.py", "vllm", "serve"]
+    programs = of("ConfigMap", rendered({"metadata": {"name": "chat"}, "spec": spec}))["data"]
+    assert ("hub.py" in programs, "rank.py" in programs) == (True, nodes > 1)
+
+
+@pytest.mark.parametrize("name", sorted({"vllm-cpu", "vllm-gpu", "vllm-nodes", "vllm-adapters"} & set(MODELS)))
+def test_a_model_that_downloads_nothing_has_no_such_program(name: str) -> None:
+    objects = rendered(model(name))
+    assert "hub.py" not in of("ConfigMap", objects)["data"]
+    assert "hub.py" not in json.dumps(of("StatefulSet", objects))
+
+
 def test_a_mounted_model_is_served_without_any_way_out() -> None:
     found = env(SPEC)
     assert (found["HF_HUB_OFFLINE"], found["TRANSFORMERS_OFFLINE"], found["VLLM_NO_USAGE_STATS"]) == ("1", "1", "1")
