@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 TERMINATION_LOG = Path("/dev/termination-log")
 TIMEOUT: Final = 10.0  # seconds for a name, for a connection, and between two parts of an answer
-LONGEST: Final = 20.0  # seconds for one answer as a whole: a name may have several addresses of which none answers
+PATIENCE: Final = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")  # huggingface_hub's own, for mirrors that are slower
 PAUSES: Final = (1, 2, 4, 8)  # seconds between tries: a new pod's network may come to life after the pod
 ENOUGH: Final = 20.0  # seconds after which no further try begins
 HOPS: Final = 5
@@ -104,6 +104,7 @@ class Hub:
         self.token = token()
         bearer = f"Bearer {self.token}" if self.token else ""
         self._credentials = f"Basic {base64.b64encode(unquote(login).encode()).decode()}" if login else bearer
+        self._timeout = max(TIMEOUT, *(float(os.environ.get(name) or 0) for name in PATIENCE))
         self._proxies = proxies()
         self._opener = urllib.request.build_opener(
             Stay, urllib.request.ProxyHandler(self._proxies), urllib.request.HTTPSHandler(context=authorities())
@@ -162,13 +163,14 @@ class Hub:
             request.add_header("Authorization", self._credentials)
         try:
             within(TIMEOUT, lambda: socket.getaddrinfo(there.hostname, port, type=socket.SOCK_STREAM), socket.gaierror(0, "no answer"))
-            return within(LONGEST, lambda: self._open(request, 1 if asked else -1), urllib.error.URLError(TimeoutError()))
+            # Twice as long for the whole of it: a name may have several addresses of which none answers.
+            return within(2 * self._timeout, lambda: self._open(request, 1 if asked else -1), urllib.error.URLError(TimeoutError()))
         except OSError as error:
-            raise not_reached(error, host, str(there.hostname), asked) from error
+            raise RefusedError(*not_reached(error, host, str(there.hostname), f"within {self._timeout:g} s"), asked) from error
 
     def _open(self, request: urllib.request.Request, length: int) -> Answer:
         try:
-            with self._opener.open(request, timeout=TIMEOUT) as answer:
+            with self._opener.open(request, timeout=self._timeout) as answer:
                 return Answer(request.full_url, answer.status, answer.headers, answer.read(length))
         except urllib.error.HTTPError as answer:
             with answer:
@@ -180,24 +182,24 @@ class Hub:
         return (mine.scheme, mine.netloc.lower()) == (other.scheme, other.netloc.lower())
 
 
-def not_reached(error: OSError, host: str, name: str, asked: str) -> RefusedError:
-    """Why no answer came, told apart by where it ended."""
-    met = isinstance(error, urllib.error.URLError)  # urllib puts into it what happens before a question is out
+def not_reached(error: OSError, host: str, name: str, in_time: str) -> tuple[str, str]:
+    """Why no answer came, told apart by where it ended: cause and message."""
+    outside = isinstance(error, urllib.error.URLError)  # urllib puts into it what happens before a question is out
     inner = error.reason if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError) else error
     says = getattr(inner, "verify_message", "") or inner.strerror or str(inner) or type(inner).__name__
     match inner:
         case socket.gaierror():
-            return RefusedError("Name", f"the name {name} has no address ({says})", asked)
+            return "Name", f"the name {name} has no address ({says})"
         case ConnectionRefusedError():
-            return RefusedError("Closed", f"nothing listens at {host}", asked)
+            return "Closed", f"nothing listens at {host}"
         case ssl.SSLCertVerificationError():
-            return RefusedError("Certificate", f"the certificate of {host} is not trusted ({says})", asked)
-        case TimeoutError() if met and "handshake" not in str(inner):
-            return RefusedError("Dropped", f"no connection to {host} within {TIMEOUT:g} s", asked)
+            return "Certificate", f"the certificate of {host} is not trusted ({says})"
+        case TimeoutError() if outside and "handshake" not in str(inner):
+            return "Dropped", f"no connection to {host} {in_time}"
         case TimeoutError():
-            return RefusedError("Silent", f"{host} takes the connection and does not answer within {TIMEOUT:g} s", asked)
+            return "Silent", f"{host} takes the connection and does not answer {in_time}"
         case _:
-            return RefusedError("Broken", f"the connection to {host} fails ({says})", asked)
+            return "Broken", f"the connection to {host} fails ({says})"
 
 
 def within(seconds: float, call: Callable[[], T], else_: OSError) -> T:

@@ -51,7 +51,6 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("HF_", "SSL_")) or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(hub, "TIMEOUT", 0.3)
-    monkeypatch.setattr(hub, "LONGEST", 1.0)
     monkeypatch.setattr(hub, "PAUSES", (0.01, 0.01))
 
 
@@ -191,6 +190,12 @@ def test_a_hub_that_does_not_answer_is_known_by_how_far_one_gets(case: str, monk
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize("variable", ["HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])
+def test_a_mirror_that_is_slow_gets_the_time_that_huggingface_hub_gives_it(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with silent() as port:
+        assert refusal(at(monkeypatch, port, **{variable: "0.5"})).message.endswith("does not answer within 0.5 s")
+
+
 def test_a_name_without_an_address_is_named_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = refusal(at(monkeypatch, 0, HF_ENDPOINT="https://hub.invalid"))
     assert seen.cause == "Name"
@@ -266,7 +271,7 @@ def started(tmp_path: Path, *words: str, **environment: str) -> subprocess.Popen
     vllm = tmp_path / "vllm"
     vllm.write_text('#!/bin/sh\necho "vllm $*, process $$, offline ${HF_HUB_OFFLINE:-no}"\nexit 7\n')
     vllm.chmod(0o755)
-    patience = "hub.TIMEOUT, hub.LONGEST, hub.PAUSES, hub.ENOUGH = 0.3, 1, (0.05, 0.05), 5"
+    patience = "hub.TIMEOUT, hub.PAUSES, hub.ENOUGH = 0.3, (0.05, 0.05), 5"
     program = f"import hub, pathlib, sys; hub.TERMINATION_LOG = pathlib.Path({str(tmp_path / 'termination-log')!r}); {patience}; "
     path = {"PATH": f"{tmp_path}:{ALONE['PATH']}", "HF_HOME": str(tmp_path / "huggingface")}
     return subprocess.Popen(
