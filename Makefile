@@ -25,7 +25,7 @@ demo: $(VENV)/ready            ## a real cluster, the operator and a model that 
 test: $(VENV)/ready            ## everything: lint, then each rung, with its time
 	@PYTHONPATH=tests $(RUN)/python -m rungs
 
-test-unit: $(VENV)/ready            ## pure code, manifests, queue, lease: seconds, no cluster
+test-unit: $(VENV)/ready            ## pure code, manifests, chart, queue, lease: no cluster
 	@PYTHONPATH=tests $(RUN)/python -m rungs unit
 
 test-control-plane: $(VENV)/ready            ## a real kube-apiserver on loopback: admission, the operator, the chart
@@ -34,7 +34,7 @@ test-control-plane: $(VENV)/ready            ## a real kube-apiserver on loopbac
 test-cluster: $(VENV)/ready            ## two real nodes: pods, GPUs, failures, the tutorial
 	@PYTHONPATH=tests $(RUN)/python -m rungs cluster
 
-test-vllm: $(VENV)/ready            ## real vLLM on CPU, alone and in pods (8 GB of memory)
+test-vllm: $(VENV)/ready            ## real vLLM on CPU, alone and in pods (16 GB of memory)
 	@PYTHONPATH=tests $(RUN)/python -m rungs vllm
 
 lint: $(VENV)/ready            ## style, types, layers, and that generated files are up to date

@@ -94,17 +94,23 @@ def stage(name: str, primary: dict[str, Any], bring: Callable[[Box], object] = l
             box.load([busybox.image()])
             bring(box)
             space = Space.make(box, name)
-            aside: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node2"}}}
-            standby = Model.apply(space, chat("small", model={**chat()["spec"]["model"], "aliases": ["chat"]}, **aside))
-            model = Model.apply(space, primary)
-            for each in (standby, model):
-                each.wait("Ready", "True", seconds=seconds)
-            space.run(pod("client", nodeName="node2"))
-            yield Stage(box, space, model, box.processes(f"{space.name}/client", "main")[0].pid)
-            space.delete()
+            try:
+                yield _played(box, space, primary, seconds)
+            finally:
+                space.delete()
     finally:
         if mine:
             box.down()
+
+
+def _played(box: Box, space: Space, primary: dict[str, Any], seconds: int) -> Stage:
+    aside: dict[str, Any] = {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node2"}}}
+    standby = Model.apply(space, chat("small", model={**chat()["spec"]["model"], "aliases": ["chat"]}, **aside))
+    model = Model.apply(space, primary)
+    for each in (standby, model):
+        each.wait("Ready", "True", seconds=seconds)
+    space.run(pod("client", nodeName="node2"))
+    return Stage(box, space, model, box.processes(f"{space.name}/client", "main")[0].pid)
 
 
 @contextmanager
@@ -149,7 +155,14 @@ def trial(client: Client, fault: Callable[[], None]) -> tuple[float, int]:
 def bare(on: Stage, client: Client, fault: Callable[[], None]) -> float:
     """The same with the operator's hands off and the reactor in its place."""
     on.suspend(yes=True)
-    on.model.wait("Progressing", "False", "Suspended")
+    try:
+        on.model.wait("Progressing", "False", "Suspended")
+        return _reacts(on, client, fault)
+    finally:
+        on.suspend(yes=False)
+
+
+def _reacts(on: Stage, client: Client, fault: Callable[[], None]) -> float:
     selector = on.space.get("service", "small")["spec"]["selector"]
     path = f"/api/v1/namespaces/{on.space.name}/services/chat"
     home = on.model.pods()[0]["status"]["podIP"]
@@ -159,7 +172,6 @@ def bare(on: Stage, client: Client, fault: Callable[[], None]) -> float:
         time.sleep(1)
         took, _ = trial(client, fault)
         reactor.wait(10)
-    on.suspend(yes=False)
     return took
 
 

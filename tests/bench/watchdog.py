@@ -112,22 +112,11 @@ def figures() -> list[Figure]:
         (_, middle, _), (low, plain_middle, high) = request_quartiles(with_it)
     with serving(ALLOD_HANG_SECONDS=str(THRESHOLD)) as server:
         found, healed = hang_seconds(server)
-    late = [seconds - THRESHOLD for seconds in found]
+    idle = f"vLLM's API server without it: {plain_percent:.2f} %"
+    noise = f"noise: the middle half of those without took {low / plain_middle:.2f} to {high / plain_middle:.2f} x their median"
     return [
-        Figure(
-            "CPU of the idle watch, percent of a core",
-            round(percent - plain_percent, 2),
-            "%",
-            1,
-            f"vLLM's API server without it: {plain_percent:.2f} %",
-        ),
-        Figure(
-            "a one-token request with the watchdog, over one without, medians",
-            round(middle / plain_middle, 3),
-            "x",
-            1.05,
-            f"noise: the middle half of those without took {low / plain_middle:.2f} to {high / plain_middle:.2f} x their median",
-        ),
+        Figure("CPU of the idle watch, percent of a core", round(percent - plain_percent, 2), "%", 1, idle),
+        Figure("a one-token request with the watchdog, over one without, medians", round(middle / plain_middle, 3), "x", 1.05, noise),
         Figure(
             "added to each event of a stream",
             round(event - plain, 2),
@@ -135,20 +124,16 @@ def figures() -> list[Figure]:
             50,
             f"an application that does nothing: {plain:.2f} us per event",
         ),
-        Figure(
-            f"hang of a worker to the pushed word, beyond the threshold, median of {HANGS}",
-            round(statistics.median(late), 2),
-            "s",
-            0.5,
-            f"worst {max(late):.2f} s; threshold {THRESHOLD} s",
-        ),
-        Figure(
-            f"return of the worker to the pushed word, median of {HANGS}",
-            round(statistics.median(healed), 2),
-            "s",
-            0.5,
-            f"worst {max(healed):.2f} s",
-        ),
+        *_hangs([seconds - THRESHOLD for seconds in found], healed),
+    ]
+
+
+def _hangs(late: list[float], healed: list[float]) -> list[Figure]:
+    beyond = f"hang of a worker to the pushed word, beyond the threshold, median of {HANGS}"
+    back = f"return of the worker to the pushed word, median of {HANGS}"
+    return [
+        Figure(beyond, round(statistics.median(late), 2), "s", 0.5, f"worst {max(late):.2f} s; threshold {THRESHOLD} s"),
+        Figure(back, round(statistics.median(healed), 2), "s", 0.5, f"worst {max(healed):.2f} s"),
     ]
 
 

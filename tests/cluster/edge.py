@@ -62,9 +62,33 @@ def _cluster() -> list[Manifest]:
 def _workload() -> list[Manifest]:
     """One pod of both, which speak over loopback: no certificates between them."""
     config = {"gateway": {"gatewayRef": {"namespace": NAMESPACE, "name": NAME}}}
-    contour = ["serve", "--incluster", "--xds-address=127.0.0.1", "--xds-port=8001", "--insecure", "--config-path=/config/contour.json"]
-    contour += ["--disable-leader-election", *(f"--disable-feature={kind}" for kind in UNUSED)]
-    bootstrap = ["bootstrap", BOOTSTRAP, "--admin-address=/tmp/admin.sock", "--xds-address=127.0.0.1", "--xds-port=8001"]
+    labels = {"app": "envoy"}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "contour", "namespace": NAMESPACE},
+            "data": {"contour.json": json.dumps(config)},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "envoy", "namespace": NAMESPACE},
+            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": _pod()}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "envoy", "namespace": NAMESPACE},
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": LISTENS}]},
+        },
+    ]
+
+
+def _pod() -> Manifest:
+    xds = ["--xds-address=127.0.0.1", "--xds-port=8001"]
+    contour = ["serve", "--incluster", *xds, "--insecure", "--config-path=/config/contour.json", "--disable-leader-election"]
+    contour += [f"--disable-feature={kind}" for kind in UNUSED]
     envoy = [
         "--config-path",
         BOOTSTRAP,
@@ -83,37 +107,16 @@ def _workload() -> list[Manifest]:
         return {"name": name, "image": gateway.IMAGE_NAME, "command": [f"/usr/bin/{program}"], "args": args, "volumeMounts": mounts, **more}
 
     ready = {"httpGet": {"path": "/ready", "port": 8002}, "periodSeconds": 1}
-    pod = {
+    return {
         "serviceAccountName": "contour",
         "terminationGracePeriodSeconds": 1,
-        "initContainers": [container("bootstrap", "contour", bootstrap)],
+        "initContainers": [container("bootstrap", "contour", ["bootstrap", BOOTSTRAP, "--admin-address=/tmp/admin.sock", *xds])],
         "containers": [
             container("contour", "contour", contour, env=[{"name": "CONTOUR_NAMESPACE", "value": NAMESPACE}]),
             container("envoy", "envoy", envoy, readinessProbe=ready),
         ],
         "volumes": [{"name": "tmp", "emptyDir": {}}, {"name": "config", "configMap": {"name": "contour"}}],
     }
-    labels = {"app": "envoy"}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "contour", "namespace": NAMESPACE},
-            "data": {"contour.json": json.dumps(config)},
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "envoy", "namespace": NAMESPACE},
-            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "envoy", "namespace": NAMESPACE},
-            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": LISTENS}]},
-        },
-    ]
 
 
 def _gateway() -> list[Manifest]:

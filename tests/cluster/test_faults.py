@@ -49,9 +49,9 @@ def test_a_crashed_node_hands_over_before_kubernetes_knows_and_takes_back_when_i
     crashed = uptime()
     box.crash("node2")
     waiting.until("the standby answers", lambda: asker.last() == "small", seconds=60 if with_leader else 20)
-    told = asker.since(crashed)
     box.start("node2")
     waiting.until("the model answers again", lambda: asker.last() == "chat", seconds=120)
+    told = asker.since(crashed)
     assert told[told.index("small") :].count("lost") == 0, told
     assert model.status()["history"][0]["action"] == "Recovered"
 
@@ -88,9 +88,9 @@ def test_an_engine_that_freezes_in_a_rollout_goes_over_to_whoever_serves(apart: 
     frozen = uptime()
     containers.send(engines(box, model), signal.SIGSTOP)
     waiting.until("the standby answers", lambda: asker.last() == "small", seconds=30)
+    waiting.until("the good revision answers again", lambda: asker.last() == "chat", seconds=120)
     told = asker.since(frozen)
     assert told[told.index("small") :].count("lost") == 0, told
-    waiting.until("the good revision answers again", lambda: asker.last() == "chat", seconds=120)
     waiting.until("the bad one is given up", lambda: "Failed" in [each["state"] for each in model.status()["revisions"]], seconds=60)
     assert model.status()["activeRevision"] != model.status()["desiredRevision"]
 

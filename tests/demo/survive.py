@@ -53,7 +53,7 @@ def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> None
 
 
 def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
-    applied, before = datetime.now(), _history(place)  # noqa: DTZ005
+    applied, before = datetime.now(), _history(place)  # noqa: DTZ005  # a person's own clock
     patch = {"spec": {"engine": {"extraArgs": [BAD_FLAG]}}}
     place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps(patch))
     _say(terminal, applied, f"a bad revision is applied: engine.extraArgs {BAD_FLAG}")
@@ -65,7 +65,7 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
         time.sleep(0.2)
     else:
         raise Unusable(place.stuck("the bad revision was not given up within 2 minutes", "chat"))
-    given_up = datetime.now()  # noqa: DTZ005
+    given_up = datetime.now()  # noqa: DTZ005  # a person's own clock
     heard = client.since(applied.timestamp())
     _say(terminal, given_up, f"revision {failed['from']} was given up: {failed['cause']}")
     _say(terminal, given_up, f"traffic never left the good one: {len(heard)} requests meanwhile, {heard.count('lost')} lost")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST = 400
+LONGEST_FUNCTION = 40
+"""Lines, its head included."""
 
 
 def tracked(pattern: str) -> list[Path]:
@@ -30,6 +34,12 @@ def test_the_source_root_holds_one_package_and_never_shadows_the_standard_librar
 
 def test_no_python_file_is_too_long_to_be_one_noun() -> None:
     assert [str(path) for path in tracked("*.py") if len(path.read_text().splitlines()) > LONGEST] == []
+
+
+def test_no_function_is_too_long_to_be_read_at_once() -> None:
+    functions = [(path, node) for path in tracked("*.py") for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, FUNCTIONS)]
+    lines = {f"{path}: {node.name}": (node.end_lineno or 0) - node.lineno + 1 for path, node in functions}
+    assert {name: length for name, length in lines.items() if length > LONGEST_FUNCTION} == {}
 
 
 @pytest.mark.parametrize("name", ["utils", "helpers", "common", "manager", "misc"])

@@ -143,6 +143,8 @@ class RevisionStatus(ApiModel):
     """Since when something has been wrong with it within its bake time, RFC 3339."""
     good_since: Time | None = None
     """Since when it has been good, RFC 3339."""
+    digest: Annotated[str, Field(max_length=128)] | None = None
+    """Fingerprint of the weights that it began with, as in fit.digest. When a later pod reads others, Degraded says WeightsChanged."""
 
 
 class AdapterStatus(ApiModel):
@@ -172,7 +174,8 @@ class Fit(ApiModel):
     parameters: BigCount | None = None
     """Parameters of the model, counted from its files."""
     digest: Annotated[str, Field(max_length=128)] | None = None
-    """Of the list of weight files with their sizes: two models with one digest are one model."""
+    """Fingerprint of the weight files: their names, sizes, headers and some blocks of each. Another training has another one. That no
+    byte differs only a pinned source proves: oci://...@sha256, or hf:// with a commit."""
 
 
 class Step(ApiModel):

@@ -38,7 +38,7 @@ class Inspection(BaseModel):
     kv_cache_tokens: Count | None = None
     max_concurrency: float | None = None
     digest: Annotated[str, Field(max_length=71)] | None = None
-    """`sha256:...` over names, sizes and headers of the weight files."""
+    """`sha256:...` over names, sizes, headers and sampled blocks of the weight files."""
 
     @property
     def refuses(self) -> bool:

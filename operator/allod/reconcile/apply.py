@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
@@ -33,13 +33,16 @@ class Sent:
     """Something was written."""
     refusal: Invalid | None = None
     """The first thing that the API server, or the owner of a name, did not let be done."""
+    refused: set[Ref] = field(default_factory=set)
+    """What could not be written."""
 
-    async def take(self, write: Awaitable[bool]) -> None:
+    async def take(self, target: Ref, write: Awaitable[bool]) -> None:
         """Wait for one write. What is refused is noted; what the queue may retry goes on to it."""
         try:
             self.changed |= await write
         except Invalid as problem:
             self.refusal = self.refusal or problem
+            self.refused.add(target)
 
 
 class NameTaken(Invalid):
@@ -62,15 +65,15 @@ class Apply:
         for each in steps.objects:
             # Pods are not started without what should stand around them: a policy, a name.
             if sent.refusal is None or each["kind"] != "StatefulSet":
-                await sent.take(self._child(model, each))
+                await sent.take(ref(each), self._child(model, each))
         for target in steps.delete:
-            await sent.take(self._delete(target))
+            await sent.take(target, self._delete(target))
         for pod in steps.marks:
-            await sent.take(self._mark(pod))
+            await sent.take(ref(pod), self._mark(pod))
         for pod in steps.fence:
-            await sent.take(self._fence(pod))
+            await sent.take(ref(pod), self._fence(pod))
         for ending in steps.regroup:
-            await sent.take(self._end(ending))
+            await sent.take(ref(ending.pod), self._end(ending))
         return sent
 
     async def _child(self, model: Manifest, wanted: Manifest) -> bool:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from allod.adapters.resources import MODELDEPLOYMENTS
+from allod.domain.serving import denial, moves
 from allod.domain.serving.decide import decide
 from allod.reconcile.apply import Apply, NameTaken
-from allod.reconcile.moves import Moves
 from allod.reconcile.observe import Senses, observe
-from allod.reconcile.refusal import refused, sentence
 from allod.reconcile.world import Outcome
 from allod.render.serving.plan import plan
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from allod.adapters.kube import Kube
-    from allod.domain.manifest import Ref
+    from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.seen import Defaults
 
 REFUSED_AGAIN = timedelta(minutes=1)
@@ -43,7 +43,8 @@ class ModelDeployments:
         """`apis()` gives the optional APIs that the cluster serves now, `clock()` the time in UTC."""
         self._senses, self._defaults, self._apis, self._clock = senses, defaults, apis, clock
         self._apply = Apply(kube, senses.world, identity)
-        self._moves = Moves()
+        self._moved: dict[str, datetime] | None = None
+        """When models went to their standbys lately, by uid. Kept here because a status is written only after the Service."""
         self._begun: set[str] = set()
         """Uids of models that were let start. Their status says so when everything is made: too late for rivals of that moment."""
 
@@ -61,26 +62,37 @@ class ModelDeployments:
                 model,
                 defaults=self._defaults,
                 apis=self._apis(),
-                moved_lately=self._moves.others(key, now),
+                moved_lately=self._moved_but(model, now),
                 begun=self._begun,
             )
         except ValidationError as problem:
-            unreadable = refused(model, "InvalidSpec", sentence(problem), now)
-            return Outcome(await self._apply.status(model, unreadable), REFUSED_AGAIN)
+            told = denial.told(model, denial.unreadable(problem), now)
+            return Outcome(await self._apply.status(model, told), REFUSED_AGAIN)
         decision = decide(seen, now)
         steps = plan(seen, decision)
         # Before anything is awaited: other workers look at the same time.
-        self._moves.note(key, model, steps.status, now)
+        if self._moved is not None and moves.leaves(model, steps.status):
+            self._moved[model["metadata"]["uid"]] = now
         (self._begun.add if decision.home else self._begun.discard)(model["metadata"]["uid"])
         sent = await self._apply.plan(model, steps)
-        status = steps.status
+        status, events = steps.status, steps.events
         if sent.refusal:
             reason = "NameTaken" if isinstance(sent.refusal, NameTaken) else "Refused"
-            status = refused(model, reason, str(sent.refusal), now, status)
+            no = denial.denied(model, reason, str(sent.refusal), sent.refused)
+            status, events = denial.told(model, no, now, status), denial.events(no, events)
         changed = sent.changed
         if status is not None:
             changed |= await self._apply.status(model, status)
         # After the status: from then on the step counts as taken, and no later reconcile tells it again.
-        await self._apply.events(model, steps.events, now)
+        await self._apply.events(model, events, now)
         waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
         return Outcome(changed, min(waits, default=None))
+
+    def _moved_but(self, model: Manifest, now: datetime) -> int:
+        """How many other models went to their standbys lately. A new leader reads in all histories what the one before it moved."""
+        if self._moved is None:
+            world = self._senses.world
+            known = (world.get(each) for each in world.refs(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind))
+            self._moved = moves.lately((each for each in known if each), now)
+        self._moved = moves.still(self._moved, now)
+        return sum(uid != model["metadata"]["uid"] for uid in self._moved)

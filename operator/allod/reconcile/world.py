@@ -30,6 +30,9 @@ class World(Protocol):
     def all(self, api_version: str, kind: str, namespace: str) -> tuple[Manifest, ...]:
         """All objects of a kind in a namespace."""
 
+    def refs(self, api_version: str, kind: str) -> tuple[Ref, ...]:
+        """Identities of all objects of a kind."""
+
     def wrote(self, answer: Manifest) -> None:
         """Take note of an object as the API server answered to our write, or to our look at it."""
 

@@ -44,7 +44,7 @@ def test_helm_lint_has_nothing_to_say(helm: Helm, values: Path) -> None:
 
 
 @pytest.mark.parametrize("values", VALUES)
-@pytest.mark.parametrize("kubernetes", ["1.29.0", "1.36.0"], ids=["the oldest that Chart.yaml lets in", "the one that the box runs"])
+@pytest.mark.parametrize("kubernetes", ["1.30.0", "1.36.0"], ids=["the oldest that Chart.yaml lets in", "the one that the box runs"])
 def test_every_object_fits_the_strict_schemas_of_kubernetes(helm: Helm, values: Path, kubernetes: str) -> None:
     objects = [manifest for manifest in helm.template(values) if manifest["kind"] not in NOT_OF_KUBERNETES]
     assert len(objects) >= 10
@@ -157,11 +157,11 @@ def test_an_oddly_long_release_name_still_gives_valid_names(helm: Helm) -> None:
     assert names == {"a" * 47 + "-allod"}
 
 
-@pytest.mark.parametrize(("kubernetes", "refused"), [("1.28.9", True), ("1.29.0", False), ("1.31.4-eks-1a2b3c", False)])
+@pytest.mark.parametrize(("kubernetes", "refused"), [("1.29.9", True), ("1.30.0", False), ("1.31.4-eks-1a2b3c", False)])
 def test_a_cluster_that_is_too_old_is_refused_before_anything_is_made(helm: Helm, kubernetes: str, refused: bool) -> None:  # noqa: FBT001 - a column of the table
     words = ("template", "allod", "charts/allod", "--values", MINIMAL, "--kube-version", kubernetes)
     if refused:
-        with pytest.raises(AssertionError, match=r"requires kubeVersion: >=1.29.0-0 which is incompatible with Kubernetes v1.28.9"):
+        with pytest.raises(AssertionError, match=r"requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.9"):
             helm.run(*words)
     else:
         assert list(yaml.safe_load_all(helm.run(*words)))

@@ -95,6 +95,20 @@ def test_the_digest_follows_names_sizes_and_headers(folder: Path) -> None:
     assert look(folder)[1].digest != before
 
 
+@pytest.mark.parametrize("first", [0, 1], ids=["safetensors", "gguf"])
+def test_another_training_of_the_same_shape_has_another_digest(folder: Path, first: int) -> None:
+    file = (folder / "model.safetensors", folder.parent / "model.gguf")[first]
+    file.write_bytes((shard({"a": (64, 64), "b": (64,)}), gguf())[first])
+    where = (folder, file)[first]
+    engine = ("--engine=vLLM", "--engine=LlamaCpp")[first]
+    before, whole = look(where, engine)[1].digest, file.read_bytes()
+    assert before
+    file.write_bytes(whole[:-2000] + b"\x01" * 2000)
+    assert look(where, engine)[1].digest not in (None, before)
+    file.write_bytes(whole)
+    assert look(where, engine)[1].digest == before
+
+
 def test_heads_that_cannot_be_divided_are_refused(folder: Path) -> None:
     code, found = look(folder, "--tensor=3")
     assert (code, found.verdict, found.reason) == (1, "Misfit", "HeadsNotDivisible")

@@ -15,6 +15,8 @@ from allod.runtime.routing import model_ref
 from support.drive import NAMESPACE, SPEC, Drive
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from allod.domain.manifest import Manifest
 
 STANDBY = {"modelDeploymentRef": {"name": "small"}}
@@ -118,10 +120,9 @@ async def test_a_new_leader_moves_no_more_than_the_old_one_left_to_move(drive: D
         lose(drive, f"chat-{number}")
         await drive.reconcile(f"chat-{number}")
     drive.restart()
-    await drive.settle()
     for number in (9, 10):
         lose(drive, f"chat-{number}")
-        await drive.reconcile(f"chat-{number}")
+        await drive.reconcile(f"chat-{number}")  # it looks at these before any of those that the old one moved
     assert selector(drive, "chat-9")["allod.dev/model"] == "small"
     assert drive.condition("Degraded", "chat-10")["reason"] == "BlastRadius"
 
@@ -170,6 +171,54 @@ async def test_an_edit_that_a_policy_refuses_does_not_hold_up_a_failover(
     lose(drive, "chat")
     await drive.settle()
     assert selector(drive)["allod.dev/model"] == "small"
+
+
+def refuse_service(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the model chat, as a webhook or a missing right does."""
+
+    def but_for(write: Callable[[Manifest], Awaitable[Manifest]]) -> Callable[[Manifest], Awaitable[Manifest]]:
+        async def forbidden(manifest: Manifest) -> Manifest:
+            if manifest["kind"] == "Service" and manifest["metadata"]["name"] == "chat":
+                raise Invalid("apply Service: forbidden")
+            return await write(manifest)
+
+        return forbidden
+
+    for verb in ("apply", "merge"):
+        monkeypatch.setattr(drive.cluster, verb, but_for(getattr(drive.cluster, verb)))
+
+
+async def test_a_failover_that_is_refused_is_not_told_as_done(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pair(drive)
+    home, before = selector(drive), drive.model()["status"]
+    refuse_service(drive, monkeypatch)
+    lose(drive, "chat")
+    await drive.reconcile("chat")
+    status = drive.model()["status"]
+    assert selector(drive) == home
+    assert {name: status.get(name) for name in ("traffic", "history")} == {name: before.get(name) for name in ("traffic", "history")}
+    assert (drive.condition("Ready")["status"], drive.condition("Ready")["reason"]) == ("False", "Refused")
+    assert drive.condition("FailedOver")["status"] == "False"
+    assert not any(event["reason"] == "FailedOver" for event in drive.cluster.of_kind("Event"))
+    monkeypatch.undo()
+    drive.now += timedelta(minutes=1)
+    await drive.settle()
+    assert selector(drive)["allod.dev/model"] == "small"
+    assert drive.model()["status"]["history"][0]["action"] == "FailedOver"
+    assert drive.condition("Ready")["reason"] == "StandbyServing"
+
+
+async def test_a_rollout_whose_service_is_refused_goes_on_with_what_serves(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    drive.create("chat")
+    await drive.settle()
+    before = drive.model()["status"]["activeRevision"]
+    refuse_service(drive, monkeypatch)
+    drive.edit("chat", engine={"type": "LlamaCpp", "maxModelLen": 2048})
+    await drive.settle()
+    status = drive.model()["status"]
+    assert (status["activeRevision"], status["traffic"]["name"], drive.condition("Ready")["status"]) == (before, before, "True")
+    assert drive.condition("Degraded")["message"] == "apply Service: forbidden"
+    assert not any(step["action"] == "TrafficMoved" for step in status["history"])
 
 
 async def test_a_delete_that_is_refused_holds_back_neither_status_nor_history(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:

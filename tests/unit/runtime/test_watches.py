@@ -31,7 +31,7 @@ def registry() -> kopf.OperatorRegistry:
 
 def test_kopf_has_one_event_handler_for_each_kind_and_nothing_else() -> None:
     built = registry()
-    assert sorted(each.id for each in built._watching.get_all_handlers()) == sorted(each.plural for each in KINDS)  # noqa: SLF001
+    assert sorted(each.id for each in built._watching.get_all_handlers()) == sorted(each.plural for each in KINDS)  # noqa: SLF001  # no public way to ask
     for kind in (built._changing, built._spawning, built._indexing, built._webhooks):  # noqa: SLF001  # no public way to ask
         assert kind.get_all_handlers() == []
 

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Literal
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
 from allod.domain.serving import pod as pods
-from allod.domain.serving import wishes
+from allod.domain.serving import weights, wishes
 from allod.domain.serving.adapters import answers as adapteranswers
 from allod.domain.serving.canary import canary, gateway
 from allod.domain.serving.crossroads import ASLEEP, WAKING
 from allod.domain.serving.engine import download
-from allod.domain.serving.health.finding import CONCERNS
+from allod.domain.serving.health.finding import CONCERNS, Finding
 from allod.domain.serving.standby import answers as standbys
 from allod.domain.serving.standby import drill as drills
 from allod.domain.serving.standby.schedule import bad_schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from allod.domain.serving.outcome import Outcome
 
 
@@ -88,24 +90,29 @@ def progressing(outcome: Outcome) -> Condition:
 
 def degraded(outcome: Outcome) -> Condition:
     """Is something wrong that a person should know of, whether the model serves or not?"""
-    trouble, active = outcome.trouble, outcome.active
-    unknown = wishes.unknown(outcome.seen, [*outcome.found.facts][::-1], outcome.step.home)
+    wrong = next(_wrong(outcome), None)
+    if wrong:
+        return Condition("Degraded", "True", wrong.reason, wrong.message)
+    return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
+
+
+def _wrong(outcome: Outcome) -> Iterator[Finding]:
+    """What is, the most urgent first."""
+    trouble, active, home = outcome.trouble, outcome.active, outcome.step.home
+    unknown = wishes.unknown(outcome.seen, [*outcome.found.facts][::-1], home)
     if trouble and not (unknown and outcome.route.waits):  # who waits for a person tells first why the wish is none
-        return Condition("Degraded", "True", trouble.reason, trouble.message)
+        yield trouble
+    yield from (other for facts in (active, outcome.desired) if facts and (other := weights.changed(outcome.seen, facts)))
     if outcome.found.by_hand:
-        by_hand = (
-            f"revision {outcome.found.desired.hash} runs in place of the spec, by the annotation {wishes.ROLLBACK}, until the spec changes"
-        )
-        return Condition("Degraded", "True", "RolledBackByHand", by_hand)
+        instead = f"revision {outcome.found.desired.hash} runs in place of the spec, by the annotation {wishes.ROLLBACK}"
+        yield Finding("RolledBackByHand", f"{instead}, until the spec changes")
     if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.leaders)):
-        left = f"{active.ready} of {outcome.wanted} {outcome.unit}s of revision {outcome.step.home} serve"
-        return Condition("Degraded", "True", "PodsNotReady", left)
+        yield Finding("PodsNotReady", f"{active.ready} of {outcome.wanted} {outcome.unit}s of revision {home} serve")
     if unknown:
-        return Condition("Degraded", "True", "UnknownRevision", unknown)
+        yield Finding("UnknownRevision", unknown)
     wished = drills.wish(outcome.seen)
     if wished and (bad := bad_schedule(wished)):
-        return Condition("Degraded", "True", bad.reason, bad.message)
-    return Condition("Degraded", "False", "AsExpected", "nothing is known to be wrong")
+        yield bad
 
 
 def stalled(outcome: Outcome) -> Condition:

@@ -8,7 +8,7 @@ from allod.domain import conditions
 from allod.domain.conditions import timestamp
 from allod.domain.names import HTTP_PORT, MODEL, RANK, REVISION
 from allod.domain.quantity import memory_field
-from allod.domain.serving import answers, wishes
+from allod.domain.serving import answers, weights, wishes
 from allod.domain.serving import pod as pods
 from allod.domain.serving.adapters import answers as adapteranswers
 from allod.domain.serving.standby import drill as drills
@@ -143,6 +143,7 @@ def _revision(outcome: Outcome, facts: RevisionFacts) -> dict[str, Any]:
         "message": facts.finding.message if facts.finding else None,
         "replicas": facts.replicas,
         "readyReplicas": facts.ready,
+        "digest": weights.began_with(outcome.seen, facts),
         **facts.trial.document(),
     }
     return {name: value for name, value in told.items() if value is not None}

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from allod.domain.serving.seen import Defaults
 
 NAMESPACE = "kubernetes.io/metadata.name"
+DNS_PORTS = (53, 5353)
+"""5353: the pods' port behind OpenShift's DNS Service. What a policy compares is the port behind the Service."""
 """Label that Kubernetes itself puts on every namespace."""
 
 
@@ -39,7 +41,7 @@ def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
             ],
             "egress": [
                 *([{"to": [mine]}] if each_other else []),
-                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                {"ports": [{"port": port, "protocol": protocol} for port in DNS_PORTS for protocol in ("UDP", "TCP")]},
                 *_downloads(model),
             ],
         },
