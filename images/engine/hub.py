@@ -10,7 +10,8 @@ HF_TOKEN, through the proxies and with the authorities that the environment name
 - The files are there already: it asks once, and where no answer comes vLLM starts from them, offline.
 
 Why: huggingface_hub 2.4 waits without a limit. Where packets vanish vLLM 0.32 ends after 396 s, at a server that is silent it never ends;
-and the reason stands beyond the 2 KiB of its words that a kubelet keeps. It needs the standard library alone.
+and the reason stands beyond the 2 KiB of its words that a kubelet keeps. With all files there, packets that vanish hold its first question
+up for 831 s, and each file that the model does not have for 393 s (measured). It needs the standard library alone.
 """
 
 from __future__ import annotations
