@@ -13,9 +13,16 @@ ENDED = "test/ended"
 """Annotation of a simulated pod: when its engine ended last."""
 
 
-def ranked(pod: Manifest) -> None:
-    """Write it into the pod's status. One that came back is ready no more, for it meets nobody."""
+def ranked(pod: Manifest, *, gathers: bool) -> None:
+    """Write it into the pod's status. One that came back is ready no more, for it meets nobody.
+
+    `gathers`: it waits for ranks that have no node.
+    """
     meta, status = pod["metadata"], pod["status"]
+    if gathers:
+        placed = [each for each in status.get("conditions") or () if each["type"] == "PodScheduled"]
+        pod["status"] = {"phase": "Pending", "conditions": [*placed, {"type": "Ready", "status": "False"}]}
+        return
     ended = (meta.get("annotations") or {}).get(ENDED)
     if status.get("containerStatuses") or not status.get("conditions"):
         return

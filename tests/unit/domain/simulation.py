@@ -227,7 +227,7 @@ class World:
                 labels = template["metadata"]["labels"] | {RANK: name.rpartition("-")[2]}
                 meta = {"name": name, "namespace": "ai", "uid": name, "labels": labels, "creationTimestamp": timestamp(self.now)}
                 self.pods[name] = {"metadata": meta, "spec": template["spec"]}
-        free = self.gpus
+        free, up = self.gpus, {name for name, pod in self.pods.items() if "status" in pod and pods.is_ready(pod)}
         for pod in sorted(self.pods.values(), key=lambda pod: (not pod["spec"].get("nodeName"), pod["metadata"]["name"])):
             letter = self.letter(pod["metadata"]["labels"][REVISION])
             needs = self._needs(pod)
@@ -237,14 +237,20 @@ class World:
             free -= needs
             pod["spec"]["nodeName"] = "n1"
             pod["status"] = self._since(self.engine(letter), pod.get("status") or {})
-            if REPLICA_GROUP in pod["metadata"]["labels"]:
-                ranked(pod)
+        for name, pod in self.pods.items():
+            if REPLICA_GROUP in pod["metadata"]["labels"] and pod["spec"].get("nodeName"):
+                ranked(pod, gathers=name not in up and not self._placed(name))
+
+    def _placed(self, name: str) -> bool:
+        """Whether every pod of its group has a node."""
+        peers = self._ranks(name, self.pods[name]["metadata"]["labels"])
+        return all(peer in self.pods and self.pods[peer]["spec"].get("nodeName") for peer in peers)
 
     def rank_ends(self, name: str) -> None:
         """The engine in this pod ends, and its kubelet starts it again."""
         self.pods[name]["metadata"]["annotations"] = {ENDED: timestamp(self.now)}
         self.pods[name]["status"].pop("containerStatuses", None)
-        ranked(self.pods[name])
+        ranked(self.pods[name], gathers=False)
 
     def _since(self, status: Status, before: Status) -> Status:
         """The status, with the time at which readiness came to be what it is."""

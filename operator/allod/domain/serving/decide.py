@@ -16,6 +16,7 @@ from allod.domain.serving.canary import candidate
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.groups import regroup
+from allod.domain.serving.groups.turn import in_turn
 from allod.domain.serving.health import sideline
 from allod.domain.serving.health.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
@@ -49,7 +50,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
-        step = next_step(_position(seen, found, refused, trying))
+        step = in_turn(found, next_step(_position(seen, found, refused, trying)))
     runs = drills.drill(seen, found, step, now)
     if not suspended:
         route = next_route(crossroads(seen, found, step, now, drill=runs is not None and runs.wants_traffic(now)))

@@ -234,7 +234,8 @@ def _home(seen: Seen, known: Sequence[Revision], *, on_standby: bool) -> str | N
     points_at = [] if on_standby or not service else [(service["spec"].get("selector") or {}).get(REVISION)]
     names = [revision.hash for revision in known]
     serving = [each.hash for each in known if any(group_serves(seen, group) for group in groups(seen, each))][::-1]
-    running = [each.hash for each in known if statefulsets(seen, each)] if on_standby else []
+    # The standby goes on answering for somebody, though nothing of ours runs: of groups there may be no StatefulSet left.
+    running = [*(each.hash for each in known if statefulsets(seen, each)), *names[::-1]] if on_standby else []
     return next((name for name in [*points_at, seen.status.get("activeRevision"), *serving, *running] if name in names), None)
 
 

@@ -66,8 +66,8 @@ def serves(seen: Seen, pod: Manifest) -> bool:
 
 def group_serves(seen: Seen, group: Group) -> bool:
     """The same of a replica: the first pod answers, and no other is missing, for the next request would end all of them."""
-    leader = group.leader
-    return leader is not None and serves(seen, leader) and group.whole and lost_rank(group) is None
+    leader, there = group.leader, group.whole and all(pods.is_placed(pod) for pod in group.pods)
+    return leader is not None and serves(seen, leader) and there and lost_rank(group) is None
 
 
 def finding(seen: Seen, found: Iterable[Manifest]) -> Finding | None:
