@@ -38,13 +38,18 @@ def plan(seen: Seen, decision: Decision) -> Plan:
     return Plan(
         objects=objects,
         delete=_obsolete(seen, decision, objects),
-        fence=decision.fence,
-        regroup=tuple(Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence),
+        endings=tuple(_endings(decision)),
         marks=(*(turn.patch for turn in decision.turned), *_nudges(seen, decision)),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
     )
+
+
+def _endings(decision: Decision) -> Iterator[Ending]:
+    """Each pod once: who hangs is not waited for."""
+    yield from (Ending(pod, 0) for pod in decision.fence)
+    yield from (Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence)
 
 
 def _nudges(seen: Seen, decision: Decision) -> Iterator[Manifest]:
