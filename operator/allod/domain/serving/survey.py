@@ -177,7 +177,7 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
         whole=asked_for >= wanted_pods(seen),
         finding=_finding(seen, revision, replicas, proven=proven, now=now),
         home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
-        alone=not seen.status.get("revisions") and not any(statefulsets(seen, other) for other in known if other != revision),
+        alone=not seen.status.get("revisions") and all(asked(seen, other) is None for other in known if other != revision),
         given_up=None if again else given_up,
         shares=shares,
         worse=_worse(seen, found, name),
@@ -234,8 +234,8 @@ def _home(seen: Seen, known: Sequence[Revision], *, on_standby: bool) -> str | N
     points_at = [] if on_standby or not service else [(service["spec"].get("selector") or {}).get(REVISION)]
     names = [revision.hash for revision in known]
     serving = [each.hash for each in known if any(group_serves(seen, group) for group in groups(seen, each))][::-1]
-    # The standby goes on answering for somebody, though nothing of ours runs: of groups there may be no StatefulSet left.
-    running = [*(each.hash for each in known if statefulsets(seen, each)), *names[::-1]] if on_standby else []
+    # The standby goes on answering for somebody, though nothing of ours runs.
+    running = [*(each.hash for each in known if asked(seen, each) is not None), *names[::-1]] if on_standby else []
     return next((name for name in [*points_at, seen.status.get("activeRevision"), *serving, *running] if name in names), None)
 
 
