@@ -273,3 +273,16 @@ def test_a_revision_of_groups_whose_record_was_deleted_is_read_from_what_runs() 
     (name, each), *others = before.items()
     assert others == []
     assert world.children[name]["data"]["statefulset"] == each["data"]["statefulset"]
+
+
+def test_a_revision_of_no_groups_is_remembered_as_one_of_no_pods_is_while_it_is_suspended() -> None:
+    world = serving_world(standby={"modelDeploymentRef": {"name": "chat-small"}})
+    world.companion = companion()
+    world.engine = lambda _: crashing()
+    world.settle()
+    world.edit(**THREE)
+    assert world.settle() == ["B: 1 pods", "B: 0 pods"]
+    assert world.state("B") == "Failed"
+    world.edit(suspend=True)
+    assert world.settle() == []
+    assert world.state("B") == "Failed"

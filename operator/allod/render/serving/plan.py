@@ -9,7 +9,7 @@ from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION, child
 from allod.domain.plan import Ending, Plan
 from allod.render.metadata import finished
 from allod.render.monitoring import podmonitor, prometheusrule
-from allod.render.serving import adapters, httproute
+from allod.render.serving import adapters, httproute, vllm
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
@@ -93,7 +93,8 @@ def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Ma
     if revision.hash not in decision.allocation:
         return
     listed = adapters.ordered(seen.model, revision)
-    configmap = watchdog_configmap(seen.model, revision.hash, keeps_adapters=listed is not None, nodes=revision.nodes)
+    keeps, asks = listed is not None, vllm.asks_hub(kept)
+    configmap = watchdog_configmap(seen.model, revision.hash, keeps_adapters=keeps, nodes=revision.nodes, asks_hub=asks)
     if _needs_watchdog(kept) and ref(configmap) not in _there(seen):
         yield configmap
     if listed is not None:
