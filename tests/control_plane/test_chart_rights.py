@@ -159,13 +159,13 @@ def a_models_life(plane: ControlPlane) -> None:
 def it_happens_again(plane: ControlPlane) -> None:
     """A model loses all its pods for a second time: the event of that is there already, and is counted up."""
 
-    def told(times: int) -> bool:
+    def told() -> int:
         found = get(plane, "events.events.k8s.io", "--namespace", "ai")["items"]
-        return sum((each.get("series") or {"count": 1})["count"] for each in found if each["reason"] == "NotReady") == times
+        return sum((each.get("series") or {"count": 1})["count"] for each in found if each["reason"] == "NotReady")
 
     for times in (1, 2):
         plane.kubectl("delete", "pods", "--namespace", "ai", "--selector", "allod.dev/model=chat", "--wait")
-        waiting.until("it is told", partial(told, times), seconds=30, todo="Look at operator.log.")
+        waiting.until("it is told", partial(lambda expected: told() == expected, times), seconds=30, todo="Look at operator.log.")
         waiting.until("it serves again", lambda: serves(plane, 2), seconds=60, todo="Look at operator.log.")
 
 
