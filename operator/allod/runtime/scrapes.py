@@ -133,9 +133,7 @@ class Scrapes:
 
     async def run(self) -> NoReturn:
         """Ask for ever. Several may run at once: as many pods are asked at a time."""
-        while True:
-            async with self._queue.take() as target:
-                await self._ask(target)
+        await self._queue.serve(self._ask)
 
     def forget(self, target: Ref) -> None:
         """The pod is gone."""
@@ -169,10 +167,12 @@ class Scrapes:
         revision = self._measured(target, pod)
         if pod is None or revision is None:
             self.forget(target)
+            self._queue.forget(target)
             return
         serves = pods_.is_ready(pod)
         found = await self._read(pod, revision) if serves else None
         if revision is not self._measured(target, pod):  # meanwhile the pod went, or its model's SLOs did
+            self._queue.forget(target)
             return
         now = asyncio.get_running_loop().time()
         if found:

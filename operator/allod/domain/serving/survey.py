@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import REVISION
+from allod.domain.serving import pod as pods
 from allod.domain.serving import trial as trials
 from allod.domain.serving import wishes
 from allod.domain.serving.canary import canary, gateway
+from allod.domain.serving.engine.download import past_hub
 from allod.domain.serving.groups import regroup
 from allod.domain.serving.groups.group import asked, groups, statefulsets
 from allod.domain.serving.groups.lostrank import lost_rank, sentence
@@ -56,9 +58,12 @@ class Survey:
     """Percent of the Gateway's traffic by revision, of those that were seen to get any."""
 
     def look_again(self, now: datetime) -> Iterator[datetime]:
-        """When something turns of which no event tells: a trial, a pod that is prepared for too long."""
-        starts = (since for facts in self.facts.values() for pod in facts.pods if (since := prepared_since(pod)))
+        """When something turns of which no event tells: a trial, a pod that is prepared for too long, a hub that gives after all."""
+        staying = [pod for facts in self.facts.values() for pod in facts.pods]
+        starts = (since for pod in staying if (since := prepared_since(pod)))
         yield from (since + PREPARED for since in starts if since + PREPARED > now)
+        engines = (engine for pod in staying if (engine := pods.container(pod, pods.ENGINE)) and not engine.ready)
+        yield from (moment for engine in engines if (moment := past_hub(engine)) and moment > now)
         yield from (facts.deadline for facts in self.facts.values() if facts.deadline and facts.deadline > now)
 
     @property
@@ -172,7 +177,7 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
         whole=asked_for >= wanted_pods(seen),
         finding=_finding(seen, revision, replicas, proven=proven, now=now),
         home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
-        alone=not seen.status.get("revisions") and not any(statefulsets(seen, other) for other in known if other != revision),
+        alone=not seen.status.get("revisions") and all(asked(seen, other) is None for other in known if other != revision),
         given_up=None if again else given_up,
         shares=shares,
         worse=_worse(seen, found, name),
@@ -229,8 +234,8 @@ def _home(seen: Seen, known: Sequence[Revision], *, on_standby: bool) -> str | N
     points_at = [] if on_standby or not service else [(service["spec"].get("selector") or {}).get(REVISION)]
     names = [revision.hash for revision in known]
     serving = [each.hash for each in known if any(group_serves(seen, group) for group in groups(seen, each))][::-1]
-    # The standby goes on answering for somebody, though nothing of ours runs: of groups there may be no StatefulSet left.
-    running = [*(each.hash for each in known if statefulsets(seen, each)), *names[::-1]] if on_standby else []
+    # The standby goes on answering for somebody, though nothing of ours runs.
+    running = [*(each.hash for each in known if asked(seen, each) is not None), *names[::-1]] if on_standby else []
     return next((name for name in [*points_at, seen.status.get("activeRevision"), *serving, *running] if name in names), None)
 
 

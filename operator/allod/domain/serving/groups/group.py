@@ -64,13 +64,20 @@ def statefulsets(seen: Seen, revision: Revision) -> tuple[Manifest, ...]:
 
 
 def asked(seen: Seen, revision: Revision) -> int | None:
-    """Replicas that are asked for. None: the revision has no StatefulSet."""
+    """Replicas that are asked for. None: nothing is there that would run the revision."""
     found = statefulsets(seen, revision)
     if not found:
-        return None
+        # No groups are no StatefulSets: that there is a revision of none its Service tells, as long as its pods may come back.
+        return 0 if revision.nodes > 1 and _has_service(seen, revision) else None
     if revision.nodes == 1:
         return int(found[0]["spec"].get("replicas", 1))
     return sum("deletionTimestamp" not in each["metadata"] for each in found)
+
+
+def _has_service(seen: Seen, revision: Revision) -> bool:
+    name = child(seen.model.metadata.name, revision.hash)
+    services = (each["metadata"] for each in seen.children if each["kind"] == "Service")
+    return any(meta["name"] == name and "deletionTimestamp" not in meta for meta in services)
 
 
 def _group(name: str, size: int, found: Sequence[Manifest]) -> Group:
