@@ -295,5 +295,5 @@ async def test_an_engine_without_a_page_has_no_counters(pages: EnginePages) -> N
 
 async def test_an_engine_that_does_not_answer_is_not_waited_for(pages: EnginePages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SOON", aiohttp.ClientTimeout(total=0.05))
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unavailable, match="metrics of the engine at .*: .*Timeout"):
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unavailable, match=r"metrics of the engine at .*: .*Timeout"):
         await pages.reading("127.0.0.1", silent.getsockname()[1], ())

@@ -15,6 +15,7 @@ from allod.api.modeldeployment import ModelDeployment
 from allod.cli.main import to_yaml
 from allod.domain.names import APPLIED
 from allod.domain.serving.decide import decide
+from allod.domain.serving.groups.turn import in_full
 from allod.domain.serving.revision import digest
 from allod.domain.serving.seen import Seen
 from allod.render.monitoring import podmonitor, prometheusrule
@@ -39,7 +40,7 @@ def rendered(raw: dict[str, Any], apis: frozenset[str] = OPTIONAL) -> list[Manif
     meta = {"namespace": "ai", "uid": "5a0a9a1e", "generation": 1} | raw["metadata"]
     model = ModelDeployment.model_validate(raw | {"metadata": meta})
     seen = Seen(model=model, status={}, children=(), pods=(), defaults=DEFAULTS, apis=apis)
-    return list(plan(seen, decide(seen, START)).objects)
+    return list(plan(seen, in_full(decide(seen, START), model.spec.replicas)).objects)
 
 
 def model(name: str) -> dict[str, Any]:
