@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import box, failover, hang, heartbeats, nothing, operator, scrapes, watchdog
+from bench import box, failover, hang, heartbeats, nothing, operator, prometheus, scrapes, watchdog
 from bench.publication import publish
 
 BENCHES = {
@@ -14,6 +14,7 @@ BENCHES = {
     "heartbeats": heartbeats.figures,
     "nothing": nothing.figures,
     "operator": operator.figures,
+    "prometheus": prometheus.figures,
     "scrapes": scrapes.figures,
     "watchdog": watchdog.figures,
 }

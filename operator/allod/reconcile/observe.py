@@ -70,6 +70,7 @@ def observe(
         moved_lately=moved_lately,
         windows=senses.windows.of(pods, read.spec.health.slos, rules(read.spec)),
         duel=_duel(senses, read, model.get("status") or {}),
+        measurement=senses.windows.measurement(pods),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
 

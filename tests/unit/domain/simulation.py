@@ -206,12 +206,12 @@ class World:
         """Reconcile and let Kubernetes answer until neither changes anything. Returns what was done."""
         steps: list[str] = []
         for _ in range(MOST_STEPS):
-            before = (self._facts(), copied(self.status), copied(self.pods))
+            before = self._everything()
             self.reconcile()
             steps += self._told(before[0])
             self.kubernetes()
             self.now += timedelta(seconds=1)
-            if before == (self._facts(), self.status, self.pods):
+            if before == self._everything():
                 return steps
         raise AssertionError(f"it does not come to rest: {steps}")
 
@@ -328,6 +328,10 @@ class World:
 
     def _kind(self, kind: str) -> list[Manifest]:
         return [child for child in self.children.values() if child["kind"] == kind]
+
+    def _everything(self) -> tuple[Any, ...]:
+        """What we did and said, and what Kubernetes and the Gateway say."""
+        return self._facts(), copied(self.status), copied(self.pods), [copied(each.get("status")) for each in self._kind("HTTPRoute")]
 
     def _facts(self) -> dict[str, int | str]:
         return self.asked() | {"route": self.route} | ({"weights": str(self.weights)} if self.weights else {})

@@ -9,7 +9,7 @@ import pytest
 
 from allod.domain.manifest import Ref
 from allod.domain.names import RANK, REPLICA_GROUP
-from unit.domain.simulation import World, companion, crashing, hung, no_gpus, ready, serving_world, starting
+from unit.domain.simulation import World, companion, crashing, hung, no_gpus, ready, refused, serving_world, starting
 
 THREE = {"nodes": 3, "parallelism": {"tensor": 3}}
 
@@ -286,3 +286,20 @@ def test_a_revision_of_no_groups_is_remembered_as_one_of_no_pods_is_while_it_is_
     world.edit(suspend=True)
     assert world.settle() == []
     assert world.state("B") == "Failed"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first revision", "a later one"])
+def test_a_revision_of_groups_that_was_given_up_stays_so_when_somebody_deletes_its_record(*, first: bool) -> None:
+    world = World() if first else serving_world()
+    failing = "A" if first else "B"
+    world.engine = lambda letter: refused() if letter == failing else ready()
+    world.edit(**THREE)
+    world.settle()
+    assert world.state(failing) == "Failed"
+    for name in [name for name in world.children if name.kind == "ControllerRevision"]:
+        del world.children[name]
+    assert world.settle() == []
+    assert (world.state(failing), world.route) == ("Failed", "A")
+    world.edit(engine__maxModelLen=8192)
+    world.settle()
+    assert world.condition("Ready")[0] == "True"

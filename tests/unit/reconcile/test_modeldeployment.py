@@ -7,6 +7,7 @@ import pytest
 
 from allod.adapters.errors import Conflict, Invalid, Unavailable
 from allod.domain.manifest import Ref
+from allod.domain.serving.health.measurement import Measurement
 from allod.domain.serving.seen import EngineFigures
 from support.drive import NAMESPACE, Drive
 
@@ -228,6 +229,21 @@ async def test_monitors_come_with_the_api_and_go_with_the_wish(drive: Drive) -> 
     drive.edit(monitoring={"podMonitor": False, "prometheusRule": False})
     await drive.settle()
     assert drive.cluster.names("PodMonitor") == drive.cluster.names("PrometheusRule") == ()
+
+
+async def test_a_prometheus_that_is_away_is_said_and_changes_nothing_else(drive: Drive) -> None:
+    await settled(drive)
+    before = {kind: drive.condition(kind) for kind in ("Ready", "Progressing", "Degraded", "Stalled")}
+    drive.windows.measured = Measurement("Prometheus at http://p does not answer: Connection refused")
+    await drive.reconcile()
+    assert drive.condition("Measured")["reason"] == "PrometheusUnavailable"
+    assert {kind: drive.condition(kind) for kind in before} == before
+    drive.windows.measured = Measurement(known=("chat-0",))
+    await drive.reconcile()
+    assert drive.condition("Measured")["status"] == "True"
+    drive.windows.measured = None
+    await drive.reconcile()
+    assert "Measured" not in {each["type"] for each in drive.model()["status"]["conditions"]}
 
 
 async def test_a_route_comes_with_the_gateway_api_and_goes_with_the_wish(drive: Drive) -> None:

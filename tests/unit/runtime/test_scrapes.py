@@ -13,7 +13,8 @@ from allod.domain.manifest import Ref, ref
 from allod.domain.serving.health.counts import Counts
 from allod.domain.serving.health.slos import slo_finding
 from allod.domain.serving.health.windows import Reading
-from allod.runtime.scrapes import PERIOD, Scrapes
+from allod.runtime.measures import PERIOD
+from allod.runtime.scrapes import Scrapes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping

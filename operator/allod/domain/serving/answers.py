@@ -40,6 +40,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         *(standbys.conditions(outcome) if outcome.found.standby or outcome.away else ()),
         *((route_accepted(outcome),) if outcome.seen.model.spec.rollout.canary.parent_ref else ()),
         *adapteranswers.conditions(outcome),
+        *((outcome.seen.measurement.condition(),) if outcome.seen.measurement else ()),
     )
 
 

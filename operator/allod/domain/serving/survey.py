@@ -84,7 +84,7 @@ def survey(seen: Seen, now: datetime) -> Survey:
     """Sort what was seen."""
     taken = snapshot(seen.model.spec)
     exact = hash_of(taken)
-    known = tuple(replace(each, snapshot=taken) if each.hash == exact else each for each in remembered(seen.children))
+    known = _known(seen, taken, exact)
     by_hash = {revision.hash: revision for revision in known}
     on_standby = standbys.routed(seen)
     home = _home(seen, known, on_standby=on_standby is not None)
@@ -105,6 +105,14 @@ def survey(seen: Seen, now: datetime) -> Survey:
         gateway.shares(seen, by_hash),
     )
     return replace(found, facts=_judged(seen, found, known, now))
+
+
+def _known(seen: Seen, taken: Mapping[str, Any], exact: str) -> tuple[Revision, ...]:
+    """What is remembered, and what the spec asks for and was given up: of that there may be no groups from which to read it."""
+    known = tuple(replace(each, snapshot=taken) if each.hash == exact else each for each in remembered(seen.children))
+    if any(each.hash == exact for each in known) or _given_up_before(written(seen, exact)) is None:
+        return known
+    return (*known, Revision(exact, max((each.number for each in known), default=0) + 1, taken))
 
 
 def _kept(seen: Seen, revision: Revision | None, now: datetime) -> Revision | None:
