@@ -7,7 +7,7 @@ BOX    := $(PYTHON) tests/box
 CLUSTER ?= box
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-control-plane test-cluster test-vllm lint format generate bench bench-box bench-failover cluster cluster-down images clean
+.PHONY: help demo test test-unit test-control-plane test-cluster test-vllm lint format generate bench bench-box bench-failover bench-rungs bench-nothing cluster cluster-down images clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ bench-box: $(VENV)/ready            ## how long the cluster in a box takes, and 
 bench-failover: $(VENV)/ready            ## from a fault to the first answer of the standby, on real nodes
 	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench failover hang
 
+bench-rungs: $(VENV)/ready            ## publish how long the rungs of the last `make test` took
+	@PYTHONPATH=tests $(RUN)/python -m rungs --publish
+
+bench-nothing: $(VENV)/ready            ## from an empty cache to two nodes Ready, with the images of the demo: all is fetched and built again
+	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench nothing
+
 cluster:            ## two real nodes on this machine, and how to reach them
 	@$(BOX) up
 
@@ -65,4 +71,4 @@ images:            ## every container image that demo and tests need
 	@$(BOX)/image build all
 
 clean:            ## the Python environment and caches of tools; not the box's cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .rungs.json

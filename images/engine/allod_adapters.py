@@ -96,14 +96,19 @@ def header(path: Path) -> dict[str, Any]:
     return found
 
 
-def base_shapes(model: str, cache: str) -> Shapes:
+def hub_cache() -> Path:
+    """Where vLLM's downloads are."""
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", ""), "hub"))
+
+
+def base_shapes(model: str, cache: Path) -> Shapes:
     """Outputs and inputs of each layer of the model, by the names in its checkpoint; empty when that cannot be read.
 
     `model` is a folder, or a repository that vLLM has downloaded into the folder `cache`.
     """
     folder = Path(model)
     if not folder.is_dir():
-        folder = max(Path(cache, "hub", f"models--{model.replace('/', '--')}", "snapshots").glob("*/"), default=folder)
+        folder = max(cache.glob(f"models--{model.replace('/', '--')}/snapshots/*/"), default=folder)
     shapes: Shapes = {}
     for path in folder.glob("*.safetensors"):
         for name, tensor in header(path).items():
@@ -294,7 +299,7 @@ class Watchdog(watchdog.Watchdog):
         if self.adapters.base is None:
             config = getattr(getattr(getattr(self.inside.get("app"), "state", None), "vllm_config", None), "model_config", None)
             try:
-                self.adapters.base = base_shapes(str(getattr(config, "model", "")), os.environ.get("HF_HOME", ""))
+                self.adapters.base = base_shapes(str(getattr(config, "model", "")), hub_cache())
             except Exception as error:  # noqa: BLE001 - see above
                 LOG.warning("adapters: the model's files cannot be read, so vLLM alone judges what fits: %r", error)
                 self.adapters.base = {}

@@ -34,7 +34,7 @@ def publish(name: str, figures: list[Figure]) -> Path:
     path = FOLDER / f"{name}.json"
     document = {
         "name": name,
-        "commit": _git("rev-parse", "--short", "HEAD"),
+        "commit": commit(),
         "machine": machine.description(),
         "figures": [{key: value for key, value in asdict(figure).items() if value is not None} for figure in figures],
     }
@@ -62,6 +62,11 @@ def table(documents: list[Path]) -> str:
             cells = [found["name"], figure["what"], measured, goal, figure.get("limit", ""), found["commit"]]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
+
+
+def commit() -> str:
+    """The one that is checked out."""
+    return _git("rev-parse", "--short", "HEAD")
 
 
 def _git(*words: str) -> str:

@@ -16,8 +16,9 @@ from allod.api.slo import Slo
 from allod.domain.manifest import Ref, ref
 from allod.domain.serving.health.counts import Counts
 from allod.domain.serving.health.windows import Reading, Track
+from allod.runtime.measures import PERIOD
 from allod.runtime.operator import SCRAPERS
-from allod.runtime.scrapes import PERIOD, Scrapes
+from allod.runtime.scrapes import Scrapes
 from bench.enginepages import VERSIONS, addresses, engines, page
 from bench.publication import Figure, publish
 

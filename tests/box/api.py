@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from box.errors import BoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Object = dict[str, Any]
@@ -47,13 +47,13 @@ class Api:
     def send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
         """Any request with a JSON document each way. `kind` is the content type, which for PATCH says how to merge."""
         with closing(self._connection(timeout=10)) as connection:
-            connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": kind})
-            answer = connection.getresponse()
-            data = answer.read()
-        if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise Refused(answer.status, f"{method} {path}: {answer.status} {_message(data)}")
-        document: Object = json.loads(data)
-        return document
+            return _sent(connection, method, path, body, kind)
+
+    def patch_each(self, path: str, bodies: Iterable[Object]) -> None:
+        """Merges one after the other into an object, on one connection: as quickly as a client can."""
+        with closing(self._connection(timeout=10)) as connection:
+            for body in bodies:
+                _sent(connection, "PATCH", path, body, "application/merge-patch+json")
 
     def ready(self) -> bool:
         """Whether it serves; an OSError when nothing listens."""
@@ -74,6 +74,16 @@ class Api:
 
     def _connection(self, timeout: float) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self.host, self.port, context=self.tls, timeout=timeout)
+
+
+def _sent(connection: http.client.HTTPSConnection, method: str, path: str, body: Object | None, kind: str) -> Object:
+    connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": kind})
+    answer = connection.getresponse()
+    data = answer.read()
+    if answer.status >= http.HTTPStatus.BAD_REQUEST:
+        raise Refused(answer.status, f"{method} {path}: {answer.status} {_message(data)}")
+    document: Object = json.loads(data)
+    return document
 
 
 def _message(data: bytes) -> str:

@@ -3,6 +3,7 @@
 ~/.cache/allod/            XDG_CACHE_HOME is honoured
     apt/SUITE/             private apt lists
     bin/HASH/              what was built from the Go sources with that hash
+    go/build/  go/mod/     Go's own caches, unless GOCACHE, GOMODCACHE or GOPATH say otherwise
     debs/  root/           Debian packages of another suite, and where they are unpacked
     prometheus/            Prometheus and promtool, unpacked
     images/*.tar           container images

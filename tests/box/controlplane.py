@@ -93,10 +93,10 @@ class ControlPlane:
 
 
 @contextmanager
-def control_plane(state: Path, *, fake_nodes: int = 0, gpus: int = 8) -> Iterator[ControlPlane]:
+def control_plane(state: Path, *, fake_nodes: int = 0, gpus: int = 8, pods: str = kwok.PODS) -> Iterator[ControlPlane]:
     """A control plane alone, on loopback, without root: seconds to start, and gone at the end with all its files but `state/log`.
 
-    With `fake_nodes`, kwok pretends that many nodes with `gpus` each, whose Pods are Ready at once.
+    With `fake_nodes`, kwok pretends that many nodes with `gpus` each, whose Pods are Ready at once and have addresses of `pods`.
     """
     machine.require_programs({"setpriv": "util-linux", "openssl": "openssl"}, "The control plane")
     state.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def control_plane(state: Path, *, fake_nodes: int = 0, gpus: int = 8) -> Iterato
         plane.start_all()
         plane.wait_default_service_account()
         if fake_nodes:
-            kwok.start(plane)
+            kwok.start(plane, pods)
             kwok.add_nodes(plane, fake_nodes, gpus)
         yield plane
 

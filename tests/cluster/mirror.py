@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ from box.image import operator
 from cluster.models import FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cluster.space import Space
 
 Manifest = dict[str, Any]
@@ -19,7 +23,7 @@ PROGRAM = Path(__file__).parents[1] / "support" / "hub.py"
 HTTPS = 443
 OTHER = 8443
 """The mirror answers here too, and the policy of no model opens this port."""
-REQUEST = re.compile(r'"(?:GET|HEAD) (\S+) HTTP/1\.1" (\d+)')
+REQUEST = re.compile(r'"(GET|HEAD) (\S+) HTTP/1\.1" (\d+)')
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,26 @@ class Mirror:
 
     def requests(self) -> list[tuple[str, int]]:
         """(path, status) of each, oldest first."""
-        return [(path, int(status)) for path, status in REQUEST.findall(self.space.kubectl("logs", "hub", "-c", "https"))]
+        return [(path, int(status)) for _, path, status in self._log()]
+
+    def downloads(self, file: str) -> int:
+        """How often it was sent as a whole."""
+        return sum((method, status) == ("GET", "200") and path.endswith(f"/{file}") for method, path, status in self._log())
+
+    def _log(self) -> list[tuple[str, str, str]]:
+        return REQUEST.findall(self.space.kubectl("logs", "hub", "-c", "https"))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Meanwhile its Service leads to nobody."""
+        try:
+            self._leads_to("nobody")
+            yield
+        finally:
+            self._leads_to("hub")
+
+    def _leads_to(self, app: str) -> None:
+        self.space.kubectl("patch", "service", "hub", "--patch", json.dumps({"spec": {"selector": {"app": app}}}))
 
     def pod(self, node: str, repository: str, commit: str) -> Manifest:
         """Each port is a process of its own."""

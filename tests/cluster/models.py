@@ -153,6 +153,14 @@ def client(space: Space) -> str:
     return "client"
 
 
+def posted(space: Space, model: str, path: str, body: Manifest) -> Manifest:
+    """What the model answers, JSON for JSON, through its Service. Fails with the server's status where it refuses."""
+    header = "--header 'Content-Type: application/json'"
+    asks = f"wget -q -T 60 -O - {header} --post-data '{json.dumps(body)}' http://{model}:8000{path}"
+    answer: Manifest = json.loads(space.inside(client(space), asks))
+    return answer
+
+
 def request(url: str, model: str, question: str, max_tokens: int = 16) -> str:
     """A shell command that prints the answer's JSON, and nothing when there is none."""
     body = {"model": model, "messages": [{"role": "user", "content": question}], "max_tokens": max_tokens, "temperature": 0}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from box import Box, containers, waiting
 from box.image import llamacpp, model, operator
 from box.progress import Progress
+from demo.example import MARK
 from support.helm import Helm
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ VALUES = (
     'engines.llamaCpp.image="allod.test/llama.cpp:dev"',
     'engines.vllmCpu.image="allod.test/vllm-cpu:dev"',
 )
+NOT_THE_DEMOS = f"--labels={MARK}=null"
+"""Where `make demo` left its release in a box that is up."""
 IMAGES = (operator.IMAGE, llamacpp.IMAGE, model.GGUF_IMAGE)
 
 
@@ -45,7 +48,7 @@ class Release:
         box.load([image.path for image in IMAGES])
         made = cls(box, Helm(home, kubeconfig=box.kubeconfig))
         made.helm.run(
-            *("upgrade", "--install", "allod", "charts/allod", "--namespace", NAMESPACE, "--create-namespace", "--wait"),
+            *("upgrade", "--install", "allod", "charts/allod", "--namespace", NAMESPACE, "--create-namespace", "--wait", NOT_THE_DEMOS),
             *(word for value in (*VALUES, built()) for word in ("--set-json", value)),
         )
         return made

@@ -72,6 +72,20 @@ def pod(name: str, script: str = "exec sleep 1000", *, labels: dict[str, str] | 
     }
 
 
+def restricted(made: Manifest) -> Manifest:
+    """The same Pod as Pod Security `restricted` wants it."""
+    made["spec"] |= {"securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}}}
+    for container in made["spec"]["containers"]:
+        container["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return made
+
+
+def claim(name: str) -> Manifest:
+    """A PersistentVolumeClaim, bound when a Pod that mounts it has its node."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
 def server(name: str, **spec: Any) -> Manifest:
     """A Pod that answers GET / with its own name on port 8000, which is called `http`."""
     script = f"mkdir -p /tmp/www && echo {name} > /tmp/www/index.html && exec httpd -f -p 8000 -h /tmp/www"

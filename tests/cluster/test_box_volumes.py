@@ -3,17 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from box import Box, archive, gobuild, registry, waiting
-from cluster.space import Manifest, Space, pod
+from cluster.space import Space, claim, pod
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MOUNT = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
-
-
-def claim(name: str) -> Manifest:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
 def test_a_claim_gets_a_folder_on_its_pods_node_and_loses_it_when_it_is_deleted(space: Space, box: Box) -> None:

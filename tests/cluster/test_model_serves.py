@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import math
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from box import containers, waiting
-from cluster.models import Model, chat
-from cluster.space import Space, answers, pod
+from box.image.model import GGUF_NAME
+from cluster.models import FOLDER, Model, chat, posted
+from cluster.space import Space, answers, claim, pod, restricted
 
 if TYPE_CHECKING:
     from box import Box
+    from cluster.space import Manifest
 
 pytestmark = pytest.mark.usefixtures("release")
 
@@ -24,6 +27,55 @@ def test_a_model_answers_through_its_service(space: Space) -> None:
     assert status["activeRevision"] == status["desiredRevision"] == status["traffic"]["name"]
     assert (status["replicas"], status["readyReplicas"]) == (2, 2)
     assert len(model.endpoints()) == 2
+
+
+def copied_to(claim: str) -> Manifest:
+    """A Pod that puts the model into a claim, as the person does who brings it, and ends."""
+    volumes = [{"name": "to", "persistentVolumeClaim": {"claimName": claim}}, {"name": "from", "image": {"reference": GGUF_NAME}}]
+    mounts = [{"name": each["name"], "mountPath": f"/{each['name']}"} for each in volumes]
+    return pod("writer", "cp /from/model.gguf /to", volumes=volumes, container={"volumeMounts": mounts}, restartPolicy="Never")
+
+
+def test_a_model_on_a_claim_is_inspected_and_served(space: Space) -> None:
+    space.apply(claim("models"), copied_to("models"))
+    space.wait("jsonpath={.status.phase}=Succeeded", "pod/writer")
+    model = Model.apply(space, chat(model={"uri": "pvc://models/model.gguf"}))
+    room = model.wait("FitsMemory", "True")
+    assert "MiB" in room, room
+    model.wait("ModelAvailable", "True")
+    model.wait("Ready", "True")
+    assert model.ask().strip()
+    assert model.status()["fit"]["parameters"] > 100_000_000
+
+
+def test_an_embedding_model_answers_with_vectors_to_texts_as_long_as_it_promises(space: Space) -> None:
+    engine = {"type": "LlamaCpp", "maxModelLen": 2048, "threads": 1, "args": {"pooling": "mean"}}  # the model's file names none: it chats
+    model = Model.apply(space, chat(model={**chat()["spec"]["model"], "task": "Embed"}, engine=engine))
+    model.wait("Ready", "True")
+    short = posted(space, "chat", "/v1/embeddings", {"model": "chat", "input": ["king", "queen", "a bill of lading"]})
+    king, queen, bill = (each["embedding"] for each in short["data"])
+    assert len(king) == 576
+    assert alike(king, queen) > alike(king, bill)
+    long = posted(space, "chat", "/v1/embeddings", {"model": "chat", "input": "king " * 600})
+    assert long["usage"]["prompt_tokens"] > 512, "more than llama.cpp takes without being told"
+
+
+def alike(one: list[float], other: list[float]) -> float:
+    """The cosine of their angle."""
+    return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+
+
+def test_a_namespace_of_restricted_pods_takes_a_model_and_says_why_it_takes_no_folder_of_a_node(space: Space) -> None:
+    space.kubectl("label", "namespace", space.name, "pod-security.kubernetes.io/enforce=restricted")
+    space.run(restricted(pod("client")))
+    model = Model.apply(space, chat())
+    model.wait("Ready", "True")
+    assert model.ask().strip()
+    folder = Model.apply(space, chat("folder", model={"uri": f"file://{FOLDER}/model.gguf"}))
+    says = folder.wait("Degraded", "True", "PodRefused")
+    assert 'violates PodSecurity "restricted:latest"' in says
+    assert says.endswith("file:// is a folder of a node (hostPath), which this namespace does not admit: use pvc:// or oci://")
+    assert not folder.pods()
 
 
 def test_a_changed_spec_comes_up_beside_the_old_one_and_then_replaces_it(space: Space) -> None:
@@ -56,15 +108,20 @@ def test_a_killed_engine_is_started_again_and_serves(space: Space, box: Box) -> 
     assert model.ask().strip()
 
 
-def test_only_the_namespace_of_a_model_may_reach_it(space: Space) -> None:
-    model = Model.apply(space, chat())
-    model.wait("Ready", "True")
+def test_only_the_namespace_of_a_model_may_reach_it_or_whom_it_names(space: Space) -> None:
     inside, outside = "client", "stranger"
-    space.run(pod(inside))
-    neighbour = Space.make(space.box, f"{space.name}-next")
+    url = f"http://chat.{space.name}:8000/v1/models"
+    neighbour = Space.make(space.box, f"{space.name[:50]}-next")
+    named = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": neighbour.name}}}
     try:
+        model = Model.apply(space, chat(networkPolicy={"allowFrom": [named]}))
+        space.run(pod(inside))
         neighbour.run(pod(outside))
-        url = f"http://chat.{space.name}:8000/v1/models"
+        model.wait("Ready", "True")
+        waiting.until("the neighbour that is named reaches it", lambda: answers(neighbour, outside, url), seconds=20)
+        assert not answers(space, inside, url), "its own namespace is not named"
+
+        Model.apply(space, chat())
         waiting.until("a pod of its namespace reaches it", lambda: answers(space, inside, url), seconds=20)
         assert not answers(neighbour, outside, url)
     finally:

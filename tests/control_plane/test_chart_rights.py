@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,7 @@ def a_models_life(plane: ControlPlane) -> None:
         return [each["kind"] for each in get(plane, kinds, "--namespace", "ai", "--selector", "allod.dev/model=chat")["items"]]
 
     apply()
+    it_happens_again(plane)
     waiting.until("it has a route", lambda: children("httproutes") == ["HTTPRoute"], seconds=60, todo="Look at operator.log.")
     apply(monitoring={"podMonitor": False, "prometheusRule": False}, rollout={"bake": "0s"})
     foreign = "podmonitors,prometheusrules,httproutes"
@@ -152,6 +154,19 @@ def a_models_life(plane: ControlPlane) -> None:
         apply(engine={"type": "vLLM", "maxModelLen": length})
     assert len(children("controllerrevisions")) < REVISIONS, "history is not cut, so this story says nothing about the right to do so"
     plane.kubectl("delete", "modeldeployment", "chat", "--namespace", "ai", "--cascade=foreground", "--wait")
+
+
+def it_happens_again(plane: ControlPlane) -> None:
+    """A model loses all its pods for a second time: the event of that is there already, and is counted up."""
+
+    def told() -> int:
+        found = get(plane, "events.events.k8s.io", "--namespace", "ai")["items"]
+        return sum((each.get("series") or {"count": 1})["count"] for each in found if each["reason"] == "NotReady")
+
+    for times in (1, 2):
+        plane.kubectl("delete", "pods", "--namespace", "ai", "--selector", "allod.dev/model=chat", "--wait")
+        waiting.until("it is told", partial(lambda expected: told() == expected, times), seconds=30, todo="Look at operator.log.")
+        waiting.until("it serves again", lambda: serves(plane, 2), seconds=60, todo="Look at operator.log.")
 
 
 def a_pod_that_hangs(plane: ControlPlane) -> None:

@@ -267,6 +267,10 @@ def test_a_service_of_somebody_else_is_not_taken_over(models: Models) -> None:
     models.until("the model says so", lambda: models.condition("Degraded").get("reason") == "NameTaken")
     assert "Service" in models.condition("Degraded")["message"]
     assert models.get("chat", SERVICES)["spec"]["selector"] == {"app": "x"}
+    assert "ownerReferences" not in models.get("chat", SERVICES)["metadata"]
+    models.delete(SERVICES, "chat")  # no watch of ours tells of it
+    models.edit(engine={"maxModelLen": 2048})
+    models.wait_settled()
 
 
 def test_what_the_api_server_refuses_is_a_sentence_in_the_status(models: Models) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import signal
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from allod.adapters.resources import resource
 from box import waiting
+from box.api import Refused
 from box.controlplane import control_plane as real_control_plane
-from support.audit import audited, refused
-from support.crds import install_ours
+from support.audit import WRITES, audited, events, refused
+from support.crds import install_ours, loosen
 from support.models import Models
 from support.operator import NAMESPACE, USER, Operator, grant, running
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from box.controlplane import ControlPlane
     from support.operator import Site
 
-SERVICES = resource("v1", "Service")
+SERVICES, STATEFULSETS = resource("v1", "Service"), resource("apps/v1", "StatefulSet")
 SEED = 20261122
 """Of the moments at which the operator is killed."""
 
@@ -184,6 +188,55 @@ def test_a_crd_that_goes_and_comes_back_takes_nothing_else_with_it(apart: Contro
         models.create("again")
         models.wait_settled("again", seconds=90)
         assert operator.process.poll() is None
+
+
+def test_a_stored_model_that_the_operator_cannot_read_is_told_left_alone_and_taken_up_when_corrected(
+    apart: ControlPlane, tmp_path: Path
+) -> None:
+    log = audited(apart)
+    operator, models = ready(apart, tmp_path)
+    loosen(apart, "spec", "scheduling", "topologySpread", allow="Rack")
+    with running(operator):
+        operator.wait_leading()
+        models.create()
+        models.wait_settled()
+        before, revision = written(log), models.revision()
+        until("another CRD is served", lambda: edited(models, scheduling={"topologySpread": "Rack"}, engine={"maxModelLen": 2048}))
+        models.until("it is refused", lambda: models.condition("Degraded").get("reason") == "InvalidSpec")
+        says = models.condition("Degraded")["message"]
+        assert re.fullmatch(
+            r"spec\.scheduling\.topologySpread: .*'Zone' or 'Node'.* apply the CRDs of this release, then the object\.", says
+        )
+        assert models.condition("Ready")["status"] == "True"
+        operator.end(signal.SIGTERM)
+        operator.start()
+        operator.wait_leading()
+        time.sleep(2)
+        assert set(written(log) - before) == {"modeldeployments/status"}
+        assert (models.revision(), models.names("StatefulSet")) == (revision, [f"chat-{revision}"])
+
+        models.edit(scheduling={"topologySpread": "Zone"})
+        models.wait_settled()
+        assert models.condition("Degraded")["status"] == "False"
+        assert models.revision() != revision
+        assert "2048" in json.dumps(models.all(STATEFULSETS)[0]["spec"]["template"])
+        assert operator.complaints() == []
+
+
+def edited(models: Models, **changes: Any) -> bool:
+    """Whether the API server takes the edit by now."""
+    try:
+        models.edit(**changes)
+    except Refused:
+        return False
+    return True
+
+
+def written(log: Path) -> Counter[str]:
+    """How often the operator wrote to each resource so far; not to its lease."""
+    ours = (each for each in events(log, USER) if each["verb"] in WRITES)
+    kinds = ("/".join(filter(None, (each["objectRef"]["resource"], each["objectRef"].get("subresource")))) for each in ours)
+    return Counter(kind for kind in kinds if kind != "leases")
 
 
 def test_an_operator_of_some_namespaces_needs_rights_in_these_alone_and_touches_no_other(apart: ControlPlane, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from demo.example import MARK
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,7 +69,7 @@ def manifest(image: str, service: str, model: str, standby: str) -> dict[str, An
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": NAME},
+        "metadata": {"name": NAME, "labels": {MARK: "true"}},
         "spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,

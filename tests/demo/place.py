@@ -8,12 +8,11 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from box import Box, gobuild
 from box.image import operator
+from demo.example import ROOT
 
-ROOT = Path(__file__).parents[2]
 REFERENCE = re.compile(r"(?P<repository>[^@]+?)(:(?P<tag>[\w][\w.-]*))?(@(?P<digest>sha256:[0-9a-f]{64}))?")
 MODEL_URI = "oci://allod.test/model/smollm2:gguf/model.gguf"
 
@@ -27,6 +26,7 @@ class Place:
     """How to reach a cluster, and what the chart must be told there."""
 
     name: str
+    """In words, for the person."""
     kubectl: tuple[str, ...]
     helm: tuple[str, ...]
     environment: dict[str, str]
@@ -89,7 +89,10 @@ def box() -> Place:
 
 
 def current() -> Place:
-    """The cluster of the current context. Its nodes cannot see this machine's images, so a person must say where they are."""
+    """The cluster of the current context. Its nodes cannot see this machine's images, so a person must say where they are.
+
+    Context and namespace are those of this moment: a person who turns to another cluster meanwhile does not take the demo along.
+    """
     for program in ("kubectl", "helm"):
         if not shutil.which(program):
             raise Unusable(f"{program} is not on PATH; CLUSTER=current needs your own kubectl and helm")
@@ -104,7 +107,17 @@ def current() -> Place:
     values = chart_image(image)
     if engine := os.environ.get("LLAMACPP_IMAGE"):
         values["engines.llamaCpp.image"] = engine
-    return Place("your current context", ("kubectl",), ("helm",), dict(os.environ), values, model)
+    context, namespace = _context()
+    where = f"context {context}, namespace {namespace}"
+    kubectl = ("kubectl", "--context", context, "--namespace", namespace)
+    return Place(where, kubectl, ("helm", "--kube-context", context), dict(os.environ), values, model)
+
+
+def _context() -> tuple[str, str]:
+    """Name and namespace of the current one. Raises Unusable with kubectl's own words where there is none."""
+    bare = Place("", ("kubectl",), (), dict(os.environ))
+    context = bare.kube("config", "current-context").strip()
+    return context, bare.kube("config", "view", "--minify", "--output", "jsonpath={.contexts[0].context.namespace}").strip() or "default"
 
 
 def chart_image(reference: str) -> dict[str, str]:

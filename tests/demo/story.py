@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from box.image.catalogue import named
+from demo import example, guard
 from demo.answer import NoAnswer, forwarded, streamed
-from demo.place import ROOT, Place, Unusable, box, current
+from demo.example import MARKED, ROOT
+from demo.place import Place, Unusable, box, current
 from demo.survive import survive
 from demo.terminal import Terminal
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 QUESTION = "What is Kubernetes?"
-EXAMPLE = ROOT / "docs" / "examples" / "chat.yaml"
 SYSTEM = "allod-system"
 IMAGES = ("operator", "llama.cpp", "model-gguf")
 
@@ -42,27 +43,33 @@ def bring_up(terminal: Terminal) -> Place:
     return place
 
 
+def somebodys() -> Place:
+    """A person's own cluster: named before anything is done there, and left alone where the demo would damage it."""
+    place = current()
+    print(f"  on {place.name}; the operator goes to namespace {SYSTEM}.", flush=True)
+    guard.check(place)
+    return place
+
+
 def install(terminal: Terminal, place: Place) -> None:
     with terminal.step("operator", "helm upgrade --install allod charts/allod") as step:
         settings = [argument for key, value in place.values.items() for argument in ("--set-string", f"{key}={value}")]
-        chart = ("upgrade", "--install", "allod", "charts/allod", "--namespace", SYSTEM, "--create-namespace", *settings)
+        if not place.kube("get", "namespace", SYSTEM, "--ignore-not-found", "--output", "name"):
+            place.kube("create", "namespace", SYSTEM)
+            place.kube("label", "namespace", SYSTEM, MARKED)
+        chart = ("upgrade", "--install", "allod", "charts/allod", "--namespace", SYSTEM, "--labels", MARKED, *settings)
         place.run(*place.helm, *chart, "--wait", "--timeout", "3m")
         lease = place.kube("get", "lease", "-n", SYSTEM, "allod", "-o", "jsonpath={.spec.holderIdentity}")
         step.result = f"2 replicas, {lease} leads"
 
 
 def serve(terminal: Terminal, place: Place) -> None:
-    with terminal.step("model", f"kubectl apply -f {EXAMPLE.relative_to(ROOT)}") as step:
-        manifest = EXAMPLE.read_text().replace(box_uri(), place.model_uri)
-        place.kube("apply", "-f", "-", stdin=manifest)
+    with terminal.step("model", f"kubectl apply -f {example.CHAT.relative_to(ROOT)}") as step:
+        place.kube("apply", "-f", "-", stdin=example.documents(example.CHAT, place.model_uri))
         place.wait("chat", "Ready", 180)
         shown = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.activeRevision} {.status.readyReplicas}/{.status.replicas}")
         revision, ready = shown.split()
         step.result = f"chat   revision {revision}   {ready} ready"
-
-
-def box_uri() -> str:
-    return next(line.split("uri:")[1].strip() for line in EXAMPLE.read_text().splitlines() if "uri:" in line)
 
 
 def ask(terminal: Terminal, place: Place, question: str) -> None:
@@ -81,7 +88,7 @@ def ask(terminal: Terminal, place: Place, question: str) -> None:
 
 def show_survival(terminal: Terminal, place: Place) -> None:
     with terminal.step("survive", "a standby is added, and a client asks once a second") as step:
-        step.result = survive(terminal, place, box_uri())
+        step.result = survive(terminal, place)
 
 
 def farewell(terminal: Terminal, place: Place) -> None:
@@ -102,7 +109,9 @@ def farewell(terminal: Terminal, place: Place) -> None:
         return
     print("End it; the CRDs stay until you delete them, as they do with every uninstall of the chart:")
     print("  kubectl delete mdl chat chat-small")
-    print(f"  helm uninstall allod --namespace {SYSTEM} && kubectl delete namespace {SYSTEM}")
+    print(f"  helm uninstall allod --namespace {SYSTEM} --wait")
+    if MARKED in place.kube("get", "namespace", SYSTEM, "--show-labels"):  # one that was there before is not ours to end
+        print(f"  kubectl delete namespace {SYSTEM}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         print("Allod demo: a real Kubernetes cluster, a real model, and its failure survived.", flush=True)
         terminal = Terminal(steps=7 if asked.cluster == "box" else 4)
-        place = bring_up(terminal) if asked.cluster == "box" else current()
+        place = bring_up(terminal) if asked.cluster == "box" else somebodys()
         install(terminal, place)
         serve(terminal, place)
         ask(terminal, place, asked.question)

@@ -9,22 +9,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from box import Box, containers
+from demo import example
 from demo.client import asking
-from demo.place import ROOT, Unusable
+from demo.place import Unusable
 
 if TYPE_CHECKING:
     from demo.client import Client
     from demo.place import Place
     from demo.terminal import Terminal
 
-EXAMPLE = ROOT / "docs" / "examples" / "survive.yaml"
 BAD_FLAG = "--flash-attention-3"
 """No flag of llama.cpp: an engine that gets it ends at once."""
 
 
-def survive(terminal: Terminal, place: Place, uri: str) -> str:
+def survive(terminal: Terminal, place: Place) -> str:
     """Show it. Returns a line for the end: what was asked, and what was lost."""
-    place.kube("apply", "-f", "-", stdin=EXAMPLE.read_text().replace(uri, place.model_uri))
+    place.kube("apply", "-f", "-", stdin=example.documents(example.SURVIVE, place.model_uri))
     place.wait("chat", "StandbyReady", 120)
     name = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.servedName}")
     with asking(place, "chat", name, "chat-small") as client:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from box.controlplane import ControlPlane
 
 CREATED = 201
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 DECISION = "authorization.k8s.io/decision"
 """The status code tells less: 403 is also what a namespace answers that is being deleted."""
 POLICY = """

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Watcher = Callable[[str, Manifest], None]
 
+WATCHED = {(each.api_version, each.kind): each for each in (*REQUIRED, *OPTIONAL)}
 EPOCH = "2026-11-20T00:00:00Z"
 """When everything here was made, and deleted."""
 
@@ -51,7 +52,11 @@ class FakeCluster:
         self.kinds |= {(each.api_version, each.kind) for each in resources or OPTIONAL}
 
     def watch(self, watcher: Watcher) -> None:
-        """Call `watcher(ADDED | MODIFIED | DELETED, object)` on every change."""
+        """Call `watcher(ADDED | MODIFIED | DELETED, object)` on every change of what is watched.
+
+        As the API server does it: of an object that the selectors of its kind do not choose nothing is told, and one that they no longer
+        choose is told as deleted.
+        """
         self._watchers.append(watcher)
 
     # What adapters.kube.Kube asks for.
@@ -83,6 +88,7 @@ class FakeCluster:
         target = ref(manifest)
         self._answer(target.api_version, target.kind)
         live = self.objects.get(target)
+        manifest = self._preconditioned(live, manifest)
         base = {"metadata": self._born()} if live is None else _without(deepcopy(live), self._applied.get(target, {}))
         self._applied[target] = deepcopy(manifest)
         return self._store("apply", target, _merged(base, manifest))
@@ -90,7 +96,8 @@ class FakeCluster:
     async def merge(self, manifest: Manifest) -> Manifest:
         target = ref(manifest)
         self._answer(target.api_version, target.kind)
-        return self._store("merge", target, _merged(self._find(target), manifest))
+        live = self._find(target)
+        return self._store("merge", target, _merged(live, self._preconditioned(live, manifest)))
 
     async def delete(self, live: Manifest, propagation: Propagation = "Background", grace: int | None = None) -> Manifest | None:
         target = ref(live)
@@ -107,7 +114,7 @@ class FakeCluster:
             for each in list(self._owned(uid)):
                 self._end(ref(each))
             return deepcopy(self.objects.get(target))
-        if target.kind == "Pod" and grace != 0:
+        if (target.kind == "Pod" and grace != 0) or self.objects[target]["metadata"].get("finalizers"):
             self._mark(target)
             return deepcopy(self.objects[target])
         self.remove(target)
@@ -144,8 +151,9 @@ class FakeCluster:
         """The object is gone, and what it owned follows."""
         gone = self.objects.pop(target)
         self._applied.pop(target, None)
+        before = deepcopy(gone)
         gone["metadata"]["resourceVersion"] = str(next(self._numbers))
-        self._tell("DELETED", gone)
+        self._tell(before, None, gone)
         for each in list(self._owned(gone["metadata"]["uid"])):
             self._end(ref(each))
         for owner in gone["metadata"].get("ownerReferences", ()):
@@ -177,11 +185,8 @@ class FakeCluster:
         return self.objects[target]
 
     def _all(self, of: Resource, namespace: str) -> Iterator[Manifest]:
-        wanted = dict(pair.split("=") for pair in of.labels.split(",") if pair)
         for target, each in self.objects.items():
-            labels = each["metadata"].get("labels") or {}
-            same = (target.api_version, target.kind) == (of.api_version, of.kind) and namespace in ("", target.namespace)
-            if same and wanted.items() <= labels.items():
+            if (target.api_version, target.kind) == (of.api_version, of.kind) and namespace in ("", target.namespace) and _chosen(of, each):
                 yield each
 
     def _owned(self, uid: str) -> Iterator[Manifest]:
@@ -208,8 +213,19 @@ class FakeCluster:
         meta["resourceVersion"] = str(next(self._numbers))
         self.objects[target] = new
         self.writes.append((verb, target))
-        self._tell("MODIFIED" if old else "ADDED", new)
+        self._tell(old, new, new)
         return deepcopy(new)
+
+    @staticmethod
+    def _preconditioned(live: Manifest | None, manifest: Manifest) -> Manifest:
+        """What is sent, without the uid and the resourceVersion that it may name: those of the only object to which it may be applied."""
+        meta = dict(manifest["metadata"])
+        uid, version = meta.pop("uid", None), meta.pop("resourceVersion", None)
+        if uid is not None and (live is None or uid != live["metadata"]["uid"]):
+            raise Conflict("metadata.uid: field is immutable" if live else "uid mismatch: no existing object was found")
+        if version is not None and live is not None and version != live["metadata"]["resourceVersion"]:
+            raise Conflict("the object has been modified")
+        return {**manifest, "metadata": meta}
 
     @staticmethod
     def _require_version(live: Manifest, version: str | None) -> None:
@@ -220,7 +236,7 @@ class FakeCluster:
         manifest = self.objects[target]
         if "deletionTimestamp" not in manifest["metadata"]:
             manifest["metadata"] |= {"deletionTimestamp": EPOCH, "resourceVersion": str(next(self._numbers))}
-            self._tell("MODIFIED", manifest)
+            self._tell(manifest, manifest, manifest)
 
     def _end(self, target: Ref) -> None:
         """A pod drains until its node says that it is gone; anything else goes at once."""
@@ -234,9 +250,28 @@ class FakeCluster:
             if each["metadata"]["uid"] == uid and "deletionTimestamp" in each["metadata"] and not any(self._owned(uid)):
                 self.remove(target)
 
-    def _tell(self, how: str, manifest: Manifest) -> None:
-        for each in self._watchers:
-            each(how, deepcopy(manifest))
+    def _tell(self, old: Manifest | None, new: Manifest | None, last: Manifest) -> None:
+        """From one state to the next; `last` is what is told: of a deleted object its last state, under the version of its end."""
+        of = WATCHED.get((last["apiVersion"], last["kind"]))
+        was, is_ = (each is not None and of is not None and _chosen(of, each) for each in (old, new))
+        if was or is_:
+            how = "MODIFIED" if was and is_ else "ADDED" if is_ else "DELETED"
+            for watcher in self._watchers:
+                watcher(how, deepcopy(last))
+
+
+def _chosen(of: Resource, manifest: Manifest) -> bool:
+    """Whether the selectors of a kind choose this object of it."""
+    labels = dict(pair.split("=") for pair in of.labels.split(",") if pair)
+    fields = dict(pair.split("=") for pair in of.fields.split(",") if pair)
+    has = labels.items() <= (manifest["metadata"].get("labels") or {}).items()
+    return has and all(_field(manifest, path) == value for path, value in fields.items())
+
+
+def _field(manifest: Any, path: str) -> Any:
+    for part in path.split("."):
+        manifest = manifest.get(part) or {}
+    return manifest
 
 
 def _without(live: Any, applied: Any) -> Any:

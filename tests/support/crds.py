@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from box.controlplane import ControlPlane
 
 OURS = Path(__file__).parents[2] / "crds"
+CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modeldeployments.allod.dev"
 PROMETHEUS = {"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
 
 
@@ -20,6 +21,17 @@ def install_ours(plane: ControlPlane) -> None:
     """Returns when ModelDeployments are served."""
     plane.kubectl("apply", "--server-side", f"--filename={OURS}")
     wait_served(plane, "allod.dev/v1alpha1", "modeldeployments")
+
+
+def loosen(plane: ControlPlane, *path: str, allow: str) -> None:
+    """Let the field at this path of a ModelDeployment have one more value, as a newer CRD may: the operator's own models do not know it."""
+    crd = plane.api.get(CRD)
+    for version in crd["spec"]["versions"]:
+        schema = version["schema"]["openAPIV3Schema"]
+        for name in path:
+            schema = schema["properties"][name]
+        schema["enum"].append(allow)
+    plane.api.send("PUT", CRD, crd)
 
 
 def install_prometheus(plane: ControlPlane) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.canary.contest import Duel
     from allod.domain.serving.health.beat import Beat
+    from allod.domain.serving.health.measurement import Measurement
     from allod.domain.serving.health.windows import Window
     from allod.domain.serving.seen import EngineFigures
     from allod.reconcile.world import Pair
@@ -62,6 +63,7 @@ class Windows:
         """How many pods, and the names of the objectives."""
         self.rules: tuple[Comparison, ...] = ()
         self.pairs: list[Pair] = []
+        self.measured: Measurement | None = None
 
     def of(
         self, pods: tuple[Manifest, ...], slos: tuple[Slo, ...], rules: tuple[Comparison, ...] = ()
@@ -73,6 +75,9 @@ class Windows:
     def duel(self, pair: Pair) -> Duel | None:
         self.pairs.append(pair)
         return None
+
+    def measurement(self, pods: tuple[Manifest, ...]) -> Measurement | None:
+        return self.measured if pods else None
 
 
 class Drive:

@@ -22,12 +22,13 @@ class Health(BaseHTTPRequestHandler):
     """GET /health of llama.cpp, on kept connections; and heartbeats of a watchdog that keeps adapters and has none yet."""
 
     protocol_version = "HTTP/1.1"
+    said = 0
+    """Answers on this connection."""
 
     def do_GET(self) -> None:
         assert isinstance(self.server, Engine)
         if self.server.hangs.is_set():
             threading.Event().wait(30)
-        self.server.asked.set()
         if self.path == "/allod/heartbeat":
             self.beat(self.server)
             return
@@ -35,6 +36,10 @@ class Health(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
+        self.said += 1
+        # Who asks again on the same connection has heard the answer before: one that nobody heard yet is not lost when it falls silent.
+        if self.said > 1:
+            self.server.asked.set()
 
     def beat(self, server: Engine) -> None:
         """Lines until it hangs, or the one who listens goes."""
@@ -45,6 +50,7 @@ class Health(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             while not server.hangs.wait(0.5):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+                server.asked.set()
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from allod.adapters.errors import AlreadyExists, Conflict, NotFound
 from allod.adapters.resources import MODELDEPLOYMENTS, OURS, resource
-from allod.domain.manifest import ref
+from allod.domain.manifest import ABSENT, ref
 from allod.domain.names import API_VERSION
+from allod.domain.plan import Event
+from allod.reconcile.tell import again, event
 
 if TYPE_CHECKING:
     from allod.adapters.kube import Kube
@@ -60,6 +63,35 @@ class KubeContract:
         await kube.replace({**made, "data": {"a": "changed", "theirs": "x"}})
         assert (await kube.apply(configmap("forced", a="1")))["data"] == {"a": "1", "theirs": "x"}
 
+    async def test_an_apply_that_must_make_an_object_touches_none_that_is_there(self, kube: Kube) -> None:
+        wanted = configmap("only-made", a="1")
+        wanted["metadata"]["resourceVersion"] = ABSENT
+        made = await kube.apply(wanted)
+        assert made["data"] == {"a": "1"}
+        with pytest.raises(Conflict):
+            await kube.apply(wanted)
+        assert (await kube.apply(configmap("only-made", b="2")))["data"] == {"b": "2"}, "what was made so goes as what was applied does"
+        theirs = await kube.create(configmap("theirs", a="1"))
+        with pytest.raises(Conflict):
+            await kube.apply({**wanted, "metadata": {**wanted["metadata"], "name": "theirs"}})
+        assert await kube.get(ref(theirs)) == theirs
+
+    async def test_an_apply_to_one_object_neither_makes_it_nor_touches_another_of_its_name(self, kube: Kube) -> None:
+        first = await kube.apply(configmap("this-one", a="1"))
+        wanted = configmap("this-one", a="2")
+        wanted["metadata"]["uid"] = first["metadata"]["uid"]
+        assert (await kube.apply(wanted))["data"] == {"a": "2"}
+        await kube.delete(first)
+        with pytest.raises(Conflict):
+            await kube.apply(wanted)
+        with pytest.raises(NotFound):
+            await kube.merge(wanted)
+        other = await kube.create(configmap("this-one", a="theirs"))
+        for write in (kube.apply, kube.merge):
+            with pytest.raises(Conflict):
+                await write(wanted)
+        assert await kube.get(ref(other)) == other
+
     async def test_what_is_not_there_is_not_found(self, kube: Kube) -> None:
         with pytest.raises(NotFound):
             await kube.get(ref(configmap("nowhere")))
@@ -81,6 +113,26 @@ class KubeContract:
         await kube.create(configmap("again"))
         with pytest.raises(Conflict):
             await kube.delete(first)
+
+    async def test_what_has_a_finalizer_is_there_until_that_is_taken_away(self, kube: Kube) -> None:
+        held = configmap("held")
+        held["metadata"]["finalizers"] = ["example.com/hold"]
+        going = await kube.delete(await kube.create(held), grace=0)
+        assert going is not None
+        assert "deletionTimestamp" in going["metadata"]
+        assert (await kube.get(ref(held)))["metadata"]["uid"] == going["metadata"]["uid"]
+
+    async def test_what_happens_again_is_counted_in_its_event(self, kube: Kube) -> None:
+        about = await kube.create(model("told"))
+        now = datetime(2026, 11, 20, tzinfo=UTC)
+        said = event(about, Event("RevisionCreated", "revision 5b21aa0c: the first one"), now, "allod-0")
+        await kube.create(said)
+        with pytest.raises(AlreadyExists):
+            await kube.create(said)
+        for times in (2, 3):
+            told = await kube.merge(again(await kube.get(ref(said)), now + timedelta(minutes=times)))
+            assert told["series"] == {"count": times, "lastObservedTime": f"2026-11-20T00:0{times}:00.000000Z"}
+        assert told["note"] == "revision 5b21aa0c: the first one"
 
     async def test_a_delete_of_what_is_gone_is_no_error(self, kube: Kube) -> None:
         made = await kube.create(configmap("gone"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import yaml
 from box import addresses, prometheus, waiting
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
     from pathlib import Path
 
     from box import Box
@@ -33,18 +35,28 @@ class Prometheus:
     box: Box
     folder: Path
     door: Door
+    tls: ssl.SSLContext | None = None
+    """What trusts its certificate. None: it has none."""
 
     @classmethod
-    def start(cls, box: Box) -> Prometheus:
-        """With no targets and no rules yet. One of an earlier test is ended, with all that it knew."""
+    def start(cls, box: Box, certificates: Path | None = None) -> Prometheus:
+        """With no targets and no rules yet. One of an earlier test is ended, with all that it knew.
+
+        `certificates`: a folder with ca.crt, prometheus.crt and prometheus.key. Without it Prometheus speaks http.
+        """
         folder = box.state / "prometheus"
         box.programs.end(NAME)
         box.space.run("rm", "-rf", folder)
         folder.mkdir()
         listen = f"{addresses.BOX}:{PORT}"
-        made = cls(box, folder, box.open(listen))
+        tls = ssl.create_default_context(cafile=certificates / "ca.crt") if certificates else None
+        made = cls(box, folder, box.open(listen), tls)
         made._write([], [])
         flags = {"config.file": folder / "config.yaml", "storage.tsdb.path": folder / "data", "web.listen-address": listen}
+        if certificates:
+            files = {f"{kind}_file": str(certificates / f"prometheus.{end}") for kind, end in (("cert", "crt"), ("key", "key"))}
+            (folder / "web.yaml").write_text(yaml.safe_dump({"tls_server_config": files}))
+            flags["web.config.file"] = folder / "web.yaml"
         words = [f"--{name}={value}" for name, value in flags.items()]
         box.programs.start(NAME, [prometheus.unpacked() / "prometheus", *words, "--web.enable-lifecycle"])
         waiting.until("Prometheus is ready", lambda: made._answers("/-/ready"), seconds=30)
@@ -57,8 +69,7 @@ class Prometheus:
     def follow(self) -> None:
         """Takes over all PodMonitors and PrometheusRules of the cluster as they are now."""
         self._write(self._all("podmonitors"), self._all("prometheusrules"))
-        request = urllib.request.Request(f"http://127.0.0.1:{self.door.port}/-/reload", method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        self._open("/-/reload", 10, method="POST").close()
 
     def alerts(self, namespace: str) -> dict[str, str]:
         """Alert and its state, pending or firing, of the models of a namespace."""
@@ -88,8 +99,7 @@ class Prometheus:
 
     def names(self) -> set[str]:
         """Every name that some page had."""
-        url = f"http://127.0.0.1:{self.door.port}/api/v1/label/__name__/values"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with self._open("/api/v1/label/__name__/values", 10) as answer:
             return set(json.load(answer)["data"])
 
     def number(self, expression: str) -> float | None:
@@ -98,13 +108,18 @@ class Prometheus:
         return float(found[0]["value"][1]) if found else None
 
     def _ask(self, path: str) -> Manifest:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.door.port}{path}", timeout=10) as answer:
+        with self._open(path, 10) as answer:
             found: Manifest = json.load(answer)["data"]
         return found
 
     def _answers(self, path: str) -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.door.port}{path}", timeout=2) as answer:
-            return answer.status == 200  # type: ignore[no-any-return]  # urllib's answer is Any
+        with self._open(path, 2) as answer:
+            return bool(answer.status == 200)
+
+    def _open(self, path: str, seconds: float, method: str = "GET") -> HTTPResponse:
+        request = urllib.request.Request(f"http{'s' if self.tls else ''}://127.0.0.1:{self.door.port}{path}", method=method)
+        answer: HTTPResponse = urllib.request.urlopen(request, timeout=seconds, context=self.tls)
+        return answer
 
     def _all(self, plural: str) -> list[Manifest]:
         found: list[Manifest] = json.loads(self.box.kubectl("get", plural, "-A", "-o", "json"))["items"]

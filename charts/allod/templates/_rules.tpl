@@ -46,5 +46,5 @@ what the operator really calls, in both directions. `patch` is server-side apply
 # What the operator tells in `kubectl describe`.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create]
+  verbs: [create, get, patch]
 {{- end }}

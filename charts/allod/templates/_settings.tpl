@@ -22,6 +22,7 @@
   value: {{ .Values.engines.llamaCpp.image }}
 - name: ALLOD_INSPECT_IMAGE
   value: {{ include "allod.image" . }}
+{{- include "allod.prometheus.env" . }}
 {{- end }}
 
 {{/* The settings, then extraEnv. A variable named twice is refused here: the API server would refuse the Deployment with a longer sentence. */}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from allod.adapters.errors import Unavailable
-from allod.adapters.promtext import Page
+from allod.adapters.promtext import LARGEST, Page, label_values
 from allod.domain.serving.engine.metrics import COUNTERS, HISTOGRAMS, KV_USAGE, START, WAITING
 from allod.domain.serving.health.counts import Counts
 from allod.domain.serving.health.windows import Reading
@@ -26,15 +26,21 @@ SOON = aiohttp.ClientTimeout(total=2)
 HEADERS = {"accept-encoding": "identity"}
 """The network is cheap where we are; to pack and unpack a page costs more than to scan it."""
 
+LARGEST_PAGE = 4 * 2**20
+"""Bytes. A page is 60 kB for each engine of a pod; what is larger is no page, and would be read and searched by the one operator of all."""
+PLAIN = ("", "identity")
+"""Content encodings that we asked for. To unpack another one is to let a pod choose how much memory we spend."""
+LONGEST_INFO = 16384
+"""Bytes of the one line that describes the cache: 1,000 in vLLM 0.32."""
+
 _INFO = re.compile(rb"^vllm:cache_config_info\{(.*)\}", re.MULTILINE)
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 class EnginePages:
     """Reads engines' metrics pages over kept connections. Close it when done."""
 
     def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(timeout=TIMEOUT)
+        self._session = aiohttp.ClientSession(timeout=TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -53,12 +59,27 @@ class EnginePages:
         return reading(page, metrics)
 
     async def _page(self, address: str, port: int, patience: aiohttp.ClientTimeout) -> tuple[int, bytes]:
+        """Status and body of the page. Unavailable also when it is elsewhere, packed, or larger than a page is."""
         host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{port}/metrics"
         try:
-            async with self._session.get(f"http://{host}:{port}/metrics", timeout=patience, headers=HEADERS) as answer:
-                return answer.status, await answer.read()
+            async with self._session.get(url, timeout=patience, headers=HEADERS, allow_redirects=False) as answer:
+                if 300 <= answer.status < 400:  # noqa: PLR2004  # HTTP's redirects
+                    raise Unavailable(f"metrics of the engine at {address}: status {answer.status}, and nobody follows it elsewhere")
+                if (packed := answer.headers.get("content-encoding", "")) not in PLAIN:
+                    raise Unavailable(f"metrics of the engine at {address}: packed as {packed[:40]}, which was not asked for")
+                return answer.status, await _body(answer, address)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            raise Unavailable(f"metrics of the engine at {address}: {problem or type(problem).__name__}") from problem
+            raise Unavailable(f"metrics of the engine at {address}: {str(problem) or type(problem).__name__}") from problem
+
+
+async def _body(answer: aiohttp.ClientResponse, address: str) -> bytes:
+    body = bytearray()
+    async for part in answer.content.iter_any():
+        body += part
+        if len(body) > LARGEST_PAGE:
+            raise Unavailable(f"metrics of the engine at {address}: more than {LARGEST_PAGE} bytes")
+    return bytes(body)
 
 
 def reading(text: bytes, metrics: Iterable[Metric]) -> Reading:
@@ -70,8 +91,8 @@ def reading(text: bytes, metrics: Iterable[Metric]) -> Reading:
             {metric: found for metric in metrics if (found := page.buckets(*HISTOGRAMS[metric])).bounds},
         ),
         started=next(iter(page.values(START)), None),
-        waiting=round(sum(page.values(WAITING))),
-        kv_usage=max(page.values(*KV_USAGE), default=0.0),
+        waiting=max(0, round(sum(page.values(WAITING)))),
+        kv_usage=min(1.0, max((0.0, *page.values(*KV_USAGE)))),
     )
 
 
@@ -82,10 +103,11 @@ def cache_figures(page: bytes) -> EngineFigures | None:
     """
     tokens, concurrency = 0, 0.0
     for line in _INFO.findall(page):
-        labels = dict(_LABEL.findall(line.decode()))
+        labels = label_values(line) if len(line) <= LONGEST_INFO else {}
         try:
             tokens += int(labels["kv_cache_size_tokens"])
             concurrency += float(labels["kv_cache_max_concurrency"])
         except (KeyError, ValueError):  # an older engine writes no figure, or the word None
             return None
-    return EngineFigures(tokens, concurrency) if tokens else None
+    # The API server refuses a whole status for one number that cannot be.
+    return EngineFigures(tokens, concurrency) if 0 < tokens <= LARGEST and 0 <= concurrency <= LARGEST else None

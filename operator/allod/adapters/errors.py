@@ -45,10 +45,8 @@ def error_of(code: int, answer: dict[str, Any], asked: str) -> ApiError:
     match code:
         case 404:
             return NotFound(message)
-        case 409 if answer.get("reason") == "AlreadyExists":
-            return AlreadyExists(message)
-        case 409:
-            return Conflict(message)
+        case 409 | 422 if code == 409 or _of_another(answer):  # noqa: PLR2004  # HTTP's Conflict
+            return AlreadyExists(message) if answer.get("reason") == "AlreadyExists" else Conflict(message)
         # 401 is a token that is being rotated: the client reads the new one within a minute. 410 is a list that took too long.
         case 401 | 408 | 410 | 429:
             return Unavailable(message)
@@ -56,3 +54,8 @@ def error_of(code: int, answer: dict[str, Any], asked: str) -> ApiError:
             return Unavailable(message)
         case _:
             return Invalid(message)
+
+
+def _of_another(answer: dict[str, Any]) -> bool:
+    """Whether a patch that names a uid met another object of that name: of the uid it says "field is immutable"."""
+    return any(each.get("field") == "metadata.uid" for each in (answer.get("details") or {}).get("causes") or ())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from kubernetes.aio.config import ConfigException
 
 from allod.adapters.errors import NotFound, Unavailable, error_of
 from allod.adapters.merge import merge_patch
@@ -63,7 +64,10 @@ class Kube(Protocol):
         """Write the whole object. With its resourceVersion: only if nobody wrote since (Conflict)."""
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply: our fields become as given, fields that we no longer send go, others' fields stay."""
+        """Server-side apply: our fields become as given, fields that we no longer send go, others' fields stay.
+
+        With a uid: only onto this very object. With the resourceVersion `ABSENT`: only if there is none. Otherwise Conflict.
+        """
 
     async def merge(self, manifest: Manifest) -> Manifest:
         """Merge patch: as apply, but lists become exactly as given, whoever else put items into them."""
@@ -199,14 +203,17 @@ class ApiServer:
             response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
             code = response.status
             text = await response.read()  # type: ignore[no-untyped-call]  # the client annotates most but not this
-        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as problem:  # the last: the token cannot be read afresh
             server = self._client.configuration.host
-            raise Unavailable(f"{asked}: no answer from {server} ({problem or type(problem).__name__})") from problem
+            raise Unavailable(f"{asked}: no answer from {server} ({str(problem) or type(problem).__name__})") from problem
         finally:
             self._observe(verb, code, perf_counter() - started)
         answer = _document(text)
         if not 200 <= code < 300:  # noqa: PLR2004  # the border of HTTP itself
             raise error_of(code, answer, asked)
+        if not (answer.get("kind") and answer.get("apiVersion")):
+            said = text.decode(errors="replace")[:200]
+            raise Unavailable(f"{asked}: {self._client.configuration.host} answered with what is no Kubernetes object ({said!r})")
         return answer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kubernetes.aio.client import Configuration
@@ -23,7 +23,7 @@ class Credentials:
     verify: bool
     certificate_path: str | None
     private_key_path: str | None
-    token: str | None
+    token: str | None = field(repr=False)
     """Bearer token at this moment; the kubelet rotates it hourly."""
 
 
@@ -37,15 +37,21 @@ async def configure() -> Configuration:
     Unavailable when there is neither: the sentence says what to set.
     """
     configuration = Configuration()
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-        load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # kubernetes.aio.config has no annotations
-        return configuration
+    in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and not os.environ.get("KUBECONFIG")
     try:
-        await load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes.aio.config has no annotations
-            config_file=os.environ.get("KUBECONFIG"), client_configuration=configuration, persist_config=False
-        )
+        if in_pod:
+            load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # kubernetes.aio.config has no annotations
+        else:
+            await load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes.aio.config has no annotations
+                config_file=os.environ.get("KUBECONFIG"), client_configuration=configuration, persist_config=False
+            )
     except (ConfigException, OSError) as problem:
-        raise Unavailable(f"no way to the API server: not in a pod, and the kubeconfig cannot be used ({problem})") from problem
+        why = (
+            "the service account of this pod cannot be used, automountServiceAccountToken must not be false"
+            if in_pod
+            else "not in a pod, and the kubeconfig cannot be used"
+        )
+        raise Unavailable(f"no way to the API server: {why} ({problem})") from problem
     return configuration
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from math import inf, isfinite, isnan, nan
+from math import inf, isnan, nan
 from typing import TYPE_CHECKING
 
 from allod.domain.serving.health.counts import NOTHING, Buckets
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
     from allod.domain.serving.engine.metrics import Lines
 
-_SAMPLE = re.compile(rb"[ \t]*(?:\{(.*)\})?[ \t]*([-+.\w]+)")
+_SAMPLE = re.compile(rb"[ \t]*+(?:\{(.*)\})?[ \t]*+([-+.\w]+)")
 """After the name: labels, and the value. A label's value may hold a brace, so the last one ends them; a time stamp may follow."""
 _BOUND = re.compile(rb'(?:^|[,\s])le\s*=\s*"([^"]*)"')
 """In a label's value a quotation mark is escaped, so this cannot be a part of one."""
-_LABEL = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
+_LABEL = re.compile(r'\b(\w++)\s*+=\s*+"((?:[^"\\]|\\.)*+)"')
+"""Possessive, and from the beginning of words only: a page of one endless word costs no more than another."""
 
-
+LARGEST = 2**53 - 1
+"""Up to here a float counts by ones. Whoever says more, or less than nothing by as much, does not count: sums stay finite."""
+LONGEST = 2048
+"""Bytes of the labels of one line: an engine's are 100. Longer ones are nobody's, and are not kept."""
 FAMILY = b"\n# TYPE "
 
 
@@ -35,7 +39,7 @@ class Page:
         self._text = b"\n" + page
 
     def samples(self, name: str) -> Iterator[tuple[bytes, float]]:
-        """Labels as they are written, and the value, of each finite sample of this name."""
+        """Labels as they are written, and the value, of each sample of this name that can be a count."""
         start, at, end = b"\n" + name.encode(), 0, None
         while (at := self._text.find(start, at, end)) >= 0:
             at += len(start)
@@ -46,8 +50,8 @@ class Page:
                 # The format has all lines of a metric in one group: with the type of another one the search is over.
                 end = other
             found = _SAMPLE.match(self._text, at)
-            if found and isfinite(value := _number(found[2])):
-                yield found[1] or b"", value
+            if found and len(labels := found[1] or b"") <= LONGEST and abs(value := _number(found[2])) <= LARGEST:
+                yield labels, value
 
     def total(self, lines: Lines) -> float:
         """Sum of all samples whose labels fit; 0 without any."""
@@ -73,6 +77,11 @@ class Page:
         return Buckets(bounds, tuple(counts[bound] for bound in bounds))
 
 
+def label_values(labels: bytes) -> dict[str, str]:
+    """Labels by name. What is no UTF-8 becomes the mark for it."""
+    return dict(_LABEL.findall(labels.decode(errors="replace")))
+
+
 def _number(text: bytes) -> float:
     try:
         return float(text)
@@ -83,5 +92,5 @@ def _number(text: bytes) -> float:
 @lru_cache(maxsize=4096)
 def _fits(lines: Lines, labels: bytes) -> bool:
     """Engines write the same few labels at each look."""
-    written = dict(_LABEL.findall(labels.decode(errors="replace")))
+    written = label_values(labels)
     return all(re.fullmatch(pattern, written.get(name, "")) for name, pattern in lines.labels)

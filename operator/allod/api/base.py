@@ -69,5 +69,3 @@ class ObjectMeta(ApiModel):
     annotations: dict[str, str] = Field(default_factory=dict)
     creation_timestamp: str = ""
     """RFC 3339; empty for a manifest that no cluster has seen."""
-    deletion_timestamp: str = ""
-    """RFC 3339; empty while nobody has deleted the object."""

@@ -38,8 +38,9 @@ class Model(ApiModel):
     """Which model, from where, and under which names clients ask for it."""
 
     uri: ModelUri
-    """Where the files are: hf://org/name (downloaded by the engine at each start), pvc://claim/path (a volume, mounted read-only),
-    oci://image:tag/path (a container image, mounted read-only), file:///path (a folder of the node, read-only)."""
+    """Where the files are: hf://org/name (downloaded by the engine for each new pod, to the disk of its node, which needs room for them),
+    pvc://claim/path (a volume, mounted read-only), oci://image:tag/path (a container image, mounted read-only), file:///path (a folder of
+    the node, read-only)."""
     revision: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """Branch, tag or, better, commit of a hf:// repository: only a commit makes going back exact. Without it: main, as it is at
     each start of a pod."""

@@ -198,7 +198,7 @@ class Condition(ApiModel):
 
     type: Annotated[str, Field(max_length=316)]
     """The question: Ready, Progressing, Degraded, Stalled, ModelAvailable, GPUsAvailable, FitsMemory, StandbyReady,
-    FailedOver, RouteAccepted, AdaptersReady."""
+    FailedOver, RouteAccepted, AdaptersReady, Measured."""
     status: Literal["True", "False", "Unknown"]
     """The answer."""
     reason: Annotated[str, Field(max_length=1024)]

@@ -29,8 +29,8 @@ class Slo(ApiModel):
     """What the metric may be at most, a decimal number as a string: a ratio below "1" for ErrorRatio, such as "0.01", else seconds,
     such as "2.5"."""
     window: Annotated[Duration, refuse.WINDOW]
-    """Over how long it is measured. Engines are asked every 10 s. Nothing is concluded before a revision was seen for as long, and
-    after a change of the operator's leader that time begins anew."""
+    """Over how long it is measured. Engines, or a Prometheus in their place, are asked every 10 s. Nothing is concluded before a
+    revision was seen for as long, and after a change of the operator's leader that time begins anew."""
     min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """With fewer requests in the window nothing is concluded. The watchdog's own requests do not count. Without it: 50."""
 

@@ -40,6 +40,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--max-model-len", type=int)
     parser.add_argument("--max-num-seqs", type=int)
     parser.add_argument("--pooling", action="store_true", help="embeddings or reranking")
+    parser.add_argument("--needs-pooling", action="store_true", help="no flag says how one embedding is made, so the file has to")
     parser.add_argument("--termination-log", type=Path, default=Path(TERMINATION_LOG), help="where the result is written")
 
 
@@ -105,6 +106,7 @@ def demand(given: Namespace) -> Demand:
     return Demand(
         engine=given.engine,
         generates=not given.pooling,
+        needs_pooling=given.needs_pooling,
         tensor=given.tensor,
         pipeline=given.pipeline,
         nodes=given.nodes,

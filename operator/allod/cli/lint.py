@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Violations: TypeAlias = Callable[[dict[str, Any]], Sequence[Any]]
 LEVELS: dict[str, Level] = {"Misfit": "error", "Tight": "warning"}
-RULES = {"HeadsNotDivisible": "tensor-heads", "TooFewLayers": "pipeline-layers"}
-PLACES = {"HeadsNotDivisible": "spec.parallelism.tensor", "TooFewLayers": "spec.parallelism.pipeline"}
+RULES = {"HeadsNotDivisible": "tensor-heads", "TooFewLayers": "pipeline-layers", "PoolingMissing": "model-pooling"}
+PLACES = {"HeadsNotDivisible": "spec.parallelism.tensor", "TooFewLayers": "spec.parallelism.pipeline", "PoolingMissing": "spec.model.task"}
 
 
 def check(documents: Iterable[Document], defaults: Defaults, namespace: str) -> tuple[list[Checked], list[Finding]]:

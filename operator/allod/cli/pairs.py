@@ -9,8 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from allod.cli.finding import Finding
-from allod.domain.serving.claim import Claim, served_names, taken
-from allod.domain.serving.refusals import standby_name
+from allod.domain.serving.claim import Claim, served_names, standby_of, taken
 from allod.domain.serving.seen import Companion
 from allod.domain.serving.standby.standby import misfit
 
@@ -46,23 +45,21 @@ def _names(together: Iterable[Checked]) -> Iterator[Finding]:
 
 def _standbys(together: dict[str, Checked]) -> Iterator[Finding]:
     for checked in together.values():
-        there = together.get(standby_name(checked.model) or "")
+        there = together.get(standby_of(checked.model.spec.document()) or "")
         if there is not None and there is not checked and (found := misfit(checked.model, _companion(there.model))):
             yield _finding(checked, "spec.standby", _kebab(found.reason), found.message)
 
 
 def _claim(model: ModelDeployment) -> Claim:
     """As of an object that no cluster has seen."""
-    name = model.metadata.name
-    return Claim(name, "", served_names(name, model.spec.document()), standby=standby_name(model))
+    name, spec = model.metadata.name, model.spec.document()
+    return Claim(name, "", served_names(name, spec), standby=standby_of(spec))
 
 
 def _companion(model: ModelDeployment) -> Companion:
     """The same of a standby."""
-    name, spec = model.metadata.name, model.spec
-    return Companion(
-        name, served_names(name, spec.document()), spec.model.task, spec.replicas, spec.suspend, standby_name(model), revision=None
-    )
+    name, spec, document = model.metadata.name, model.spec, model.spec.document()
+    return Companion(name, served_names(name, document), spec.model.task, spec.replicas, spec.suspend, standby_of(document), revision=None)
 
 
 def _finding(checked: Checked, path: str, rule: str, message: str, level: Level = "error") -> Finding:

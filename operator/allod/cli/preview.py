@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from allod import __version__
 from allod.domain.serving.decide import decide
+from allod.domain.serving.groups.turn import in_full
 from allod.domain.serving.seen import Defaults, Seen
 from allod.render.monitoring import podmonitor, prometheusrule
 from allod.render.serving import httproute
@@ -39,9 +40,9 @@ def defaults(operator_image: str | None = None) -> Defaults:
 
 
 def first_plan(model: ModelDeployment, images: Defaults) -> Plan:
-    """What the operator does with it in an empty cluster."""
+    """What the operator makes of it in an empty cluster."""
     seen = Seen(model=model, status={}, children=(), pods=(), defaults=images, apis=APIS)
-    return plan(seen, decide(seen, datetime.now(UTC)))
+    return plan(seen, in_full(decide(seen, datetime.now(UTC)), model.spec.replicas))
 
 
 def guessed(objects: Iterable[Manifest], images: Defaults) -> str | None:

@@ -7,6 +7,10 @@ from typing import Any, TypeAlias
 
 Manifest: TypeAlias = dict[str, Any]
 """One Kubernetes object as JSON: what `kubectl get -o json` prints."""
+ABSENT = "1"
+"""A resourceVersion that no object has, for etcd's first write is its second revision. Applied, it makes an object that is not there and
+is a conflict with one that is (measured on 1.36 for built-in kinds and CRDs, and asked again by each run of tests/control_plane). Not POST:
+what a POST wrote belongs to another entry of managedFields than what is applied later, and would never go by not being sent any more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -18,13 +18,13 @@ class Event:
     reason: str
     """CamelCase, at most 128 characters."""
     message: str
-    """A sentence for a person, with the numbers that decided; at most 1,024 characters."""
+    """A sentence for a person, with the numbers that decided; of which `kubectl describe` shows the first 1,024 bytes."""
     type: Literal["Normal", "Warning"] = "Normal"
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """One pod that is deleted, exactly this and no later one of its name."""
+    """One pod that is ended, exactly this and no later one of its name."""
 
     pod: Manifest
     grace: int | None
@@ -39,10 +39,8 @@ class Plan:
     """Children as they should be, in the order of applying. Those that already are so are not sent."""
     delete: tuple[Ref, ...] = ()
     """Children that must go, after `objects` were applied. Absent ones are no error."""
-    fence: tuple[Manifest, ...] = ()
-    """Pods that are ended without grace, exactly these and no later ones of their names."""
-    regroup: tuple[Ending, ...] = ()
-    """Pods of groups that lost a rank. Their StatefulSets make them anew."""
+    endings: tuple[Ending, ...] = ()
+    """Pods that hang, and those of groups that lost a rank. Their StatefulSets make them anew."""
     marks: tuple[Manifest, ...] = ()
     """Pods with just the label or the annotation that changes, and their uids; after `objects` were applied."""
     status: Manifest | None = None

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
-from allod.domain.manifest import ref
+from allod.domain.manifest import ABSENT, ref
 from allod.domain.names import APPLIED
 from allod.reconcile.difference import claimed, crowded
-from allod.reconcile.tell import event
+from allod.reconcile.tell import again, event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -55,9 +55,13 @@ class Apply:
     def __init__(self, kube: Kube, world: World, identity: str) -> None:
         """`identity` is the pod's name, for events."""
         self._kube, self._world, self._identity = kube, world, identity
-        self._settled: dict[Ref, tuple[str, Manifest]] = {}
-        """What the API server made of our fields (hash as sent, fields as answered) where it writes a value in its own way: "1000m" of
-        CPU comes back as "1", and a webhook may add a container. That is no drift, as long as it stays so."""
+        self._settled: dict[Ref, dict[Ref, tuple[str, Manifest]]] = {}
+        """By model and child: what the API server made of our fields (hash as sent, fields as answered) where it writes a value in its own
+        way: "1000m" of CPU comes back as "1", and a webhook may add a container. That is no drift, as long as it stays so."""
+
+    def forget(self, model: Ref) -> None:
+        """The model is gone: its children go by the garbage collector's hand."""
+        self._settled.pop(model, None)
 
     async def plan(self, model: Manifest, steps: Plan) -> Sent:
         """Carry out everything but status and events. What is refused holds up nothing but the start of pods."""
@@ -67,62 +71,66 @@ class Apply:
             if sent.refusal is None or each["kind"] != "StatefulSet":
                 await sent.take(ref(each), self._child(model, each))
         for target in steps.delete:
-            await sent.take(target, self._delete(target))
+            await sent.take(target, self._delete(model, target))
         for pod in steps.marks:
             await sent.take(ref(pod), self._mark(pod))
-        for pod in steps.fence:
-            await sent.take(ref(pod), self._fence(pod))
-        for ending in steps.regroup:
+        for ending in steps.endings:
             await sent.take(ref(ending.pod), self._end(ending))
         return sent
 
     async def _child(self, model: Manifest, wanted: Manifest) -> bool:
-        target = ref(wanted)
-        live = self._world.get(target) or await self._look(target)
+        target, settled = ref(wanted), self._settled.setdefault(ref(model), {})
+        live = self._world.get(target) or await self._look(model, target)
         if live is not None:
             _require_ours(model, live)
             # What is on its way out comes back by the event of its end; applied now, it would go anyway.
-            if "deletionTimestamp" in live["metadata"] or self._as_wanted(target, wanted, live):
+            now = claimed(wanted, live)
+            as_wanted = now == wanted or settled.get(target) == (wanted["metadata"]["annotations"][APPLIED], now)
+            if "deletionTimestamp" in live["metadata"] or as_wanted:
                 return False
         answer = await self._send(wanted, live)
         self._world.wrote(answer)
         left = claimed(wanted, answer)
         if left == wanted:
-            self._settled.pop(target, None)
+            settled.pop(target, None)
         else:
-            self._settled[target] = (wanted["metadata"]["annotations"][APPLIED], left)
+            settled[target] = (wanted["metadata"]["annotations"][APPLIED], left)
         return True
 
     async def _send(self, wanted: Manifest, live: Manifest | None) -> Manifest:
-        """Server-side apply leaves items that somebody added to a list, and is refused if they clash with ours. A merge takes them out."""
+        """Server-side apply leaves items that somebody added to a list, and is refused if they clash with ours. A merge takes them out.
+
+        Nothing but the very object that was looked at is written to, and none is made where one has come since: forced, an apply would take
+        it over, and give it our owner reference, by which it would end with the model.
+        """
         try:
-            answer = await self._kube.apply(wanted)
+            answer = await self._kube.apply(_only(wanted, {"resourceVersion": ABSENT} if live is None else _this(live)))
         except Invalid:
             if live is None:
                 raise
-            return await self._kube.merge(wanted)
-        return await self._kube.merge(wanted) if crowded(wanted, answer) else answer
+            return await self._kube.merge(_only(wanted, _this(live)))
+        return await self._kube.merge(_only(wanted, _this(answer))) if crowded(wanted, answer) else answer
 
-    def _as_wanted(self, target: Ref, wanted: Manifest, live: Manifest) -> bool:
-        now = claimed(wanted, live)
-        return bool(now == wanted or self._settled.get(target) == (wanted["metadata"]["annotations"][APPLIED], now))
+    async def _look(self, model: Manifest, target: Ref) -> Manifest | None:
+        """Ask for an object that is not known: it may be there without our labels.
 
-    async def _look(self, target: Ref) -> Manifest | None:
-        """Ask for an object that is not known: it may be there without our labels, and then it may be somebody else's."""
+        Then it may be somebody else's, of which no watch tells us, so it must not be believed to be there for longer than this look.
+        """
         try:
             found = await self._kube.get(target)
         except NotFound:
             return None
+        _require_ours(model, found)
         self._world.wrote(found)
         return found
 
-    async def _delete(self, target: Ref) -> bool:
+    async def _delete(self, model: Manifest, target: Ref) -> bool:
         """Returns whether anything was sent. A StatefulSet stays known until its pods have left their GPUs."""
         live = self._world.get(target)
         if live is None or "deletionTimestamp" in live["metadata"]:
             return False
         left = await self._kube.delete(live, "Foreground" if target.kind == "StatefulSet" else "Background")
-        self._settled.pop(target, None)
+        self._settled.get(ref(model), {}).pop(target, None)
         if left is None:
             self._world.deleted(live)
         else:
@@ -135,15 +143,11 @@ class Apply:
             self._world.wrote(await self._kube.merge(pod))
         return True
 
-    async def _fence(self, pod: Manifest) -> bool:
-        """End a pod at once; one that was replaced meanwhile is no concern of ours."""
-        with suppress(Conflict):
-            await self._kube.delete(pod, grace=0)
-        self._world.deleted(pod)
-        return True
-
     async def _end(self, ending: Ending) -> bool:
-        """Delete a pod. It stays known while it ends; one that was replaced meanwhile is no concern of ours."""
+        """Delete a pod. It stays known while it ends, also without grace where it has a finalizer.
+
+        One that was replaced meanwhile is no concern of ours.
+        """
         with suppress(Conflict):
             left = await self._kube.delete(ending.pod, grace=ending.grace)
             if left is None:
@@ -160,18 +164,31 @@ class Apply:
         return True
 
     async def events(self, model: Manifest, events: Sequence[Event], now: datetime) -> None:
-        """Tell each step once: its name is made of what it says, so that repeating it meets AlreadyExists."""
+        """Tell what happened. The same step within the hour that an event lives is one event, which counts how often."""
         for each in events:
-            try:
-                await self._kube.create(event(model, each, now, self._identity))
-            except AlreadyExists:
-                continue
-            except Invalid as problem:  # a namespace that is being deleted takes none; the status has said it already
-                log.debug("an event was refused", extra={"error": str(problem)})
-                continue
             meta = model["metadata"]
             what = {"kind": model["kind"], "namespace": meta["namespace"], "object": meta["name"], "generation": meta.get("generation")}
             log.log(logging.INFO if each.type == "Normal" else logging.WARNING, each.message, extra={**what, "reason": each.reason})
+            try:
+                await self._tell(event(model, each, now, self._identity), now)
+            except Invalid as problem:  # a namespace that is being deleted takes none; the status has said it already
+                log.debug("an event was refused", extra={"error": str(problem)})
+
+    async def _tell(self, said: Manifest, now: datetime) -> None:
+        try:
+            await self._kube.create(said)
+        except AlreadyExists:
+            with suppress(NotFound):  # its hour was over in this moment
+                await self._kube.merge(again(await self._kube.get(ref(said)), now))
+
+
+def _this(live: Manifest) -> Manifest:
+    return {"uid": live["metadata"]["uid"]}
+
+
+def _only(wanted: Manifest, which: Manifest) -> Manifest:
+    """What to write, and what must be there for it to be written."""
+    return {**wanted, "metadata": {**wanted["metadata"], **which}}
 
 
 def _require_ours(model: Manifest, live: Manifest) -> None:

@@ -45,16 +45,15 @@ class ModelDeployments:
         self._apply = Apply(kube, senses.world, identity)
         self._moved: dict[str, datetime] | None = None
         """When models went to their standbys lately, by uid. Kept here because a status is written only after the Service."""
-        self._begun: set[str] = set()
-        """Uids of models that were let start. Their status says so when everything is made: too late for rivals of that moment."""
+        self._begun: set[Ref] = set()
+        """Models that were let start. Their status says so when everything is made: too late for rivals of that moment."""
 
     async def reconcile(self, key: Ref) -> Outcome:
         """One look at one model, and at most one step. ApiErrors other than Invalid are the caller's to retry."""
         model = self._senses.world.get(key)
         # The children of a deleted model go by their owner references.
         if model is None or "deletionTimestamp" in model["metadata"]:
-            self._begun.discard(model["metadata"]["uid"] if model else "")
-            return Outcome()
+            return self._gone(key)
         now = self._clock()
         try:
             seen = observe(
@@ -73,7 +72,7 @@ class ModelDeployments:
         # Before anything is awaited: other workers look at the same time.
         if self._moved is not None and moves.leaves(model, steps.status):
             self._moved[model["metadata"]["uid"]] = now
-        (self._begun.add if decision.home else self._begun.discard)(model["metadata"]["uid"])
+        (self._begun.add if decision.home else self._begun.discard)(key)
         sent = await self._apply.plan(model, steps)
         status, events = steps.status, steps.events
         if sent.refusal:
@@ -83,10 +82,17 @@ class ModelDeployments:
         changed = sent.changed
         if status is not None:
             changed |= await self._apply.status(model, status)
-        # After the status: from then on the step counts as taken, and no later reconcile tells it again.
-        await self._apply.events(model, events, now)
+        # After the status: from then on the step counts as taken, and no later reconcile tells it again. Where nothing was written, nothing
+        # happened: a look at a model that is still refused is no step.
+        if changed:
+            await self._apply.events(model, events, now)
         waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
         return Outcome(changed, min(waits, default=None))
+
+    def _gone(self, key: Ref) -> Outcome:
+        self._begun.discard(key)
+        self._apply.forget(key)
+        return Outcome()
 
     def _moved_but(self, model: Manifest, now: datetime) -> int:
         """How many other models went to their standbys lately. A new leader reads in all histories what the one before it moved."""

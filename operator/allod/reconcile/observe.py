@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allod.adapters.resources import MODELDEPLOYMENTS
-from allod.api.modeldeployment import ModelDeployment
-from allod.domain.manifest import Ref
+from allod.api.modeldeployment import Model, ModelDeployment, ModelDeploymentSpec
+from allod.domain.manifest import Ref, ref
 from allod.domain.names import MODEL, RANK, REVISION, child
 from allod.domain.serving.canary.canary import rules
-from allod.domain.serving.claim import Claim, Held, held, served_names
+from allod.domain.serving.claim import Claim, Held, held, served_names, standby_of
 from allod.domain.serving.health.evidence import SILENT
 from allod.domain.serving.seen import Companion, Neighbour, Seen
 from allod.reconcile.world import Pair
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from allod.reconcile.world import Ears, Figures, Windows, World
 
 
+TASK: str = Model.model_fields["task"].default
+REPLICAS: int = ModelDeploymentSpec.model_fields["replicas"].default
+"""What a field is that is not written. Of another model the document is read, so that one we cannot understand counts too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Senses:
     """Where a look at a model looks."""
@@ -35,9 +40,9 @@ class Senses:
 
 
 def observe(
-    senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0, begun: Container[str] = ()
+    senses: Senses, model: Manifest, *, defaults: Defaults, apis: frozenset[str], moved_lately: int = 0, begun: Container[Ref] = ()
 ) -> Seen:
-    """Everything that a decision about this ModelDeployment may use. `begun`: uids of models that were let start a moment ago.
+    """Everything that a decision about this ModelDeployment may use. `begun`: models that were let start a moment ago.
 
     Raises pydantic's ValidationError when the object cannot be understood: it was stored under another version of the CRD.
     """
@@ -65,6 +70,7 @@ def observe(
         moved_lately=moved_lately,
         windows=senses.windows.of(pods, read.spec.health.slos, rules(read.spec)),
         duel=_duel(senses, read, model.get("status") or {}),
+        measurement=senses.windows.measurement(pods),
         events=tuple(each for one in statefulsets for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Event"),
     )
 
@@ -89,12 +95,12 @@ def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Man
                 yield pod
 
 
-def _neighbours(world: World, model: Manifest, begun: Container[str]) -> Iterator[Neighbour]:
+def _neighbours(world: World, model: Manifest, begun: Container[Ref]) -> Iterator[Neighbour]:
     for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, model["metadata"]["namespace"]):
         if other["metadata"]["uid"] != model["metadata"]["uid"]:
             told = claim(world, other)
             needs = bool(((other.get("status") or {}).get("standby") or {}).get("needed"))
-            holds = Held(told.asks) if not told.held.names and other["metadata"]["uid"] in begun else told.held
+            holds = Held(told.asks) if not told.held.names and ref(other) in begun else told.held
             yield Neighbour(told.name, told.created, told.asks, holds, told.standby, told.traffic, needs)
 
 
@@ -106,18 +112,12 @@ def claim(world: World, model: Manifest) -> Claim:
     asks, snapshot = model.get("spec") or {}, revision["data"].get("spec") if revision else None
     # A ControllerRevision that somebody deleted is written again: until then its spec is the best guess.
     holds = held(name, status, snapshot or asks)
-    return Claim(name, meta["creationTimestamp"], served_names(name, asks), holds, standby_of(model), _traffic(model))
-
-
-def standby_of(model: Manifest) -> str | None:
-    """Name of the ModelDeployment that `spec.standby` names."""
-    named: str | None = (model.get("spec", {}).get("standby") or {}).get("modelDeploymentRef", {}).get("name")
-    return named
+    return Claim(name, meta["creationTimestamp"], served_names(name, asks), holds, standby_of(asks), _traffic(model))
 
 
 def leans_on(model: Manifest) -> frozenset[str]:
     """Names of the ModelDeployments that answer for this one, or could: the standby of the spec, and who has the traffic."""
-    return frozenset({name for name in (standby_of(model), _traffic(model)) if name})
+    return frozenset({name for name in (standby_of(model.get("spec") or {}), _traffic(model)) if name})
 
 
 def _traffic(model: Manifest) -> str | None:
@@ -137,10 +137,10 @@ def _companion(world: World, namespace: str, name: str) -> Companion | None:
     return Companion(
         name=there["metadata"]["name"],
         served_names=served_names(there["metadata"]["name"], spec),
-        task=spec.get("model", {}).get("task", "Generate"),
-        replicas=spec.get("replicas", 1),
+        task=spec.get("model", {}).get("task", TASK),
+        replicas=spec.get("replicas", REPLICAS),
         suspended=bool(spec.get("suspend")),
-        standby=standby_of(there),
+        standby=standby_of(spec),
         revision=revision,
         pods=tuple(_pods_of(world, there, revision)) if revision else (),
         grouped=RANK in selector,

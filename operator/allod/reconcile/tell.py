@@ -19,8 +19,8 @@ LONGEST_NOTE = 1024
 def event(model: Manifest, said: Event, now: datetime, identity: str) -> Manifest:
     """One sentence about a model.
 
-    Its name is made of model, generation, reason and sentence: the same step has one event, however often it is told within the hour
-    that Kubernetes keeps events.
+    Its name is made of model, generation, reason and sentence: the same step has one event, however often it is taken within the hour
+    that Kubernetes keeps events. Of a sentence that is too long the beginning is kept.
     """
     meta = model["metadata"]
     what = "\n".join((meta["uid"], str(meta.get("generation", 0)), said.type, said.reason, said.message))
@@ -28,7 +28,7 @@ def event(model: Manifest, said: Event, now: datetime, identity: str) -> Manifes
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": f"{meta['name'][:200]}.{hashlib.sha256(what.encode()).hexdigest()[:16]}", "namespace": meta["namespace"]},
-        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "eventTime": _moment(now),
         "reportingController": CONTROLLER,
         "reportingInstance": identity[:128],
         "action": said.reason,
@@ -44,3 +44,19 @@ def event(model: Manifest, said: Event, now: datetime, identity: str) -> Manifes
             "resourceVersion": meta["resourceVersion"],
         },
     }
+
+
+def again(told: Manifest, now: datetime) -> Manifest:
+    """What changes of an event when the same happens once more: `kubectl describe` shows how often, and when last."""
+    meta = told["metadata"]
+    times = (told.get("series") or {}).get("count", 1) + 1
+    return {
+        "apiVersion": told["apiVersion"],
+        "kind": told["kind"],
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+        "series": {"count": times, "lastObservedTime": _moment(now)},
+    }
+
+
+def _moment(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

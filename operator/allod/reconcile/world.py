@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest, Ref
     from allod.domain.serving.canary.contest import Duel
     from allod.domain.serving.health.beat import Beat
+    from allod.domain.serving.health.measurement import Measurement
     from allod.domain.serving.health.windows import Window
     from allod.domain.serving.seen import EngineFigures
 
@@ -82,6 +83,9 @@ class Windows(Protocol):
 
     def duel(self, pair: Pair) -> Duel | None:
         """How the revision on trial stands. Pods are asked once `of` was told of the rules."""
+
+    def measurement(self, pods: tuple[Manifest, ...]) -> Measurement | None:
+        """What is known of these pods where somebody else reads their counters. None: we read them, or nobody asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

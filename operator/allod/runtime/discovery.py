@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import ApiError
 from allod.adapters.resources import MODELDEPLOYMENTS, OPTIONAL, REQUIRED
+from allod.runtime.complaint import Complaint
 
 if TYPE_CHECKING:
     from allod.adapters.kube import Kube
     from allod.adapters.resources import Resource
-
-log = logging.getLogger(__name__)
 
 WAITING = 2.0
 """Seconds between two looks while we cannot work yet."""
@@ -32,10 +30,14 @@ class Discovery:
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
         self._changed = asyncio.Condition()
-        self.problem = "the API server was not asked yet"
-        """Why we cannot work, a sentence for /readyz. Empty when we can."""
+        self._complaint = Complaint("not ready", "the cluster serves what is needed", "the API server was not asked yet")
         self.resources: tuple[Resource, ...] = ()
         """What to list and to watch now. Empty until our own kind is served."""
+
+    @property
+    def problem(self) -> str:
+        """Why we cannot work, a sentence for /readyz. Empty when we can."""
+        return self._complaint.problem
 
     @property
     def apis(self) -> frozenset[str]:
@@ -53,9 +55,9 @@ class Discovery:
         try:
             found = await self._find()
         except ApiError as problem:
-            self._complain(str(problem))
+            self._complaint.say(str(problem))
             return
-        self._complain("" if found else MISSING)
+        self._complaint.say("" if found else MISSING)
         if found != self.resources:
             async with self._changed:
                 self.resources = found
@@ -78,11 +80,3 @@ class Discovery:
         if MODELDEPLOYMENTS.kind not in served[MODELDEPLOYMENTS.api_version]:
             return ()
         return (*REQUIRED, *(each for each in OPTIONAL if each.kind in served[each.api_version]))
-
-    def _complain(self, problem: str) -> None:
-        """Log a problem once, and once that it is over."""
-        if problem and problem != self.problem:
-            log.warning("not ready", extra={"why": problem})
-        elif self.problem and not problem:
-            log.info("the cluster serves what is needed")
-        self.problem = problem

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from allod.adapters.errors import Unavailable
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import HTTP_PORT, REVISION
+from allod.domain.serving import pod as pods_
 from allod.domain.serving.groups.group import leads
 from allod.runtime.workqueue import Backoff, WorkQueue
 
@@ -39,31 +40,35 @@ class EngineReader:
         """`pod` finds a pod as it is now; `answered(pod)` is told when there is something new to know."""
         self._pages, self._pod, self._answered = pages, pod, answered
         self._known: dict[Ref, tuple[Start, EngineFigures | None]] = {}
+        self._begun: dict[Ref, Start] = {}
+        """Starts that are asked. Those that did not answer are tried again by the queue, however often somebody wants to know."""
         self._queue: WorkQueue[Ref] = WorkQueue(PATIENCE)
 
     def of(self, pods: tuple[Manifest, ...]) -> Mapping[str, EngineFigures]:
         """By revision hash, of ready pods that have answered. The others are asked in the background."""
         found: dict[str, EngineFigures] = {}
         for pod in pods:
-            if not _ready(pod):
+            if not _can_be_asked(pod):
                 continue
-            known = self._known.get(ref(pod))
-            if known is None or known[0] != _start(pod):
-                self._queue.add_after(ref(pod), 0)
-            elif known[1] is not None:
-                found.setdefault(pod["metadata"]["labels"][REVISION], known[1])
+            target, start = ref(pod), _start(pod)
+            known = self._known.get(target)
+            if known is not None and known[0] == start:
+                if known[1] is not None:
+                    found.setdefault(pod["metadata"]["labels"][REVISION], known[1])
+            elif self._begun.get(target) != start:
+                self._begun[target] = start
+                self._queue.forget(target)
+                self._queue.add(target)
         return found
 
     async def run(self) -> NoReturn:
         """Ask for ever. Several may run at once."""
-        while True:
-            async with self._queue.take() as target:
-                await self._ask(target)
+        await self._queue.serve(self._ask)
 
     async def _ask(self, target: Ref) -> None:
         pod = self._pod(target)
-        if pod is None or not _ready(pod):
-            self._known.pop(target, None)
+        if pod is None or not _can_be_asked(pod):
+            self.forget(target)
             self._queue.forget(target)
             return
         try:
@@ -80,14 +85,13 @@ class EngineReader:
     def forget(self, target: Ref) -> None:
         """The pod is gone."""
         self._known.pop(target, None)
+        self._begun.pop(target, None)
 
 
-def _ready(pod: Manifest) -> bool:
-    """Ready, with an address and one of our revisions, the first of its replica: what can be asked and attributed."""
-    status = pod.get("status") or {}
-    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
-    labels = pod["metadata"].get("labels") or {}
-    return bool(conditions.get("Ready") == "True" and status.get("podIP") and REVISION in labels and leads(pod))
+def _can_be_asked(pod: Manifest) -> bool:
+    """It serves, has an address and is one of our revisions, and the first of its replica: its figures can be attributed."""
+    has_address = bool((pod.get("status") or {}).get("podIP"))
+    return pods_.is_ready(pod) and has_address and REVISION in (pod["metadata"].get("labels") or {}) and leads(pod)
 
 
 def _start(pod: Manifest) -> Start:

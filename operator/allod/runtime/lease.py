@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from allod.adapters.errors import ApiError, Conflict, NotFound
 from allod.domain.manifest import Ref
+from allod.runtime.complaint import Complaint
 
 if TYPE_CHECKING:
     from allod.adapters.kube import Kube
@@ -49,11 +50,18 @@ class Lease:
     def __init__(self, kube: Kube, target: Ref, identity: str, timing: Timing = CLIENT_GO) -> None:
         """`identity` must differ between replicas: the pod's name."""
         self._kube, self._target, self._identity, self._timing = kube, target, identity, timing
-        self.problem = ""
-        """Why the last attempt failed, a sentence for /readyz. Empty when it worked, or when another replica leads."""
+        self._complaint = Complaint("the lease cannot be acquired or renewed", "the lease can be acquired or renewed again")
         self._record: Manifest | None = None
         self._changed_at = 0.0
         """When the record was last seen to change, by our monotonic clock."""
+        self._renewed = 0.0
+        """When the last attempt that succeeded began, by the same. From its write on, somewhere within the attempt, a candidate counts: to
+        count from the answer, which may come seconds later, would be to lead while another one does already."""
+
+    @property
+    def problem(self) -> str:
+        """Why the last attempt failed, a sentence for /readyz. Empty when it worked, or when another replica leads."""
+        return self._complaint.problem
 
     async def acquire(self) -> None:
         """Return when we lead. Waits as long as another does, and while the API server is away."""
@@ -62,12 +70,10 @@ class Lease:
 
     async def hold(self) -> None:
         """Renew for ever. LeaseLost when that did not work for `renew_deadline` seconds."""
-        loop = asyncio.get_running_loop()
-        renewed = loop.time()
         while True:
             await asyncio.sleep(self._timing.retry)
             try:
-                async with asyncio.timeout_at(renewed + self._timing.renew_deadline):
+                async with asyncio.timeout_at(self._renewed + self._timing.renew_deadline):
                     while not await self._try():
                         if self._record is not None and self._holder(self._record) != self._identity:
                             raise LeaseLost(f"{self._holder(self._record) or 'nobody'} holds the lease now")
@@ -75,7 +81,6 @@ class Lease:
             except TimeoutError as late:
                 waited = f"{self._timing.renew_deadline:g} s"
                 raise LeaseLost(f"the lease could not be renewed for {waited} ({self.problem or 'no answer'})") from late
-            renewed = loop.time()
 
     async def release(self) -> None:
         """Let another replica lead at once. Does nothing when we do not lead; a failure only costs the others `duration`."""
@@ -89,6 +94,7 @@ class Lease:
 
     async def _try(self) -> bool:
         """One attempt to acquire or to renew."""
+        began = asyncio.get_running_loop().time()
         try:
             record = await self._read()
             if record is None:
@@ -96,21 +102,17 @@ class Lease:
             else:
                 self._see(record)
                 if self._holder(record) not in ("", self._identity) and not self._expired():
-                    self.problem = ""
+                    self._complaint.say("")
                     return False
                 self._see(await self._kube.replace(self._claim(record)))
         except Conflict:  # somebody was faster
             return False
         except ApiError as problem:
-            self._complain(str(problem))
+            self._complaint.say(str(problem))
             return False
-        self.problem = ""
+        self._complaint.say("")
+        self._renewed = began
         return True
-
-    def _complain(self, problem: str) -> None:
-        if problem != self.problem:
-            log.warning("the lease cannot be acquired or renewed", extra={"error": problem})
-        self.problem = problem
 
     async def _read(self) -> Manifest | None:
         try:
@@ -119,7 +121,7 @@ class Lease:
             return None
 
     def _see(self, record: Manifest) -> None:
-        if self._record is None or record["spec"] != self._record["spec"]:
+        if self._record is None or record.get("spec") != self._record.get("spec"):
             self._changed_at = asyncio.get_running_loop().time()
         self._record = record
 
@@ -129,7 +131,7 @@ class Lease:
     def _claim(self, record: Manifest | None) -> Manifest:
         """The record that says that we lead: renewed if we already do, taken over with one transition more if not."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        before: dict[str, Any] = record["spec"] if record else {}
+        before: dict[str, Any] = (record or {}).get("spec") or {}
         ours = before.get("holderIdentity") == self._identity
         return {
             "apiVersion": self._target.api_version,
@@ -138,7 +140,7 @@ class Lease:
             "spec": {
                 "holderIdentity": self._identity,
                 "leaseDurationSeconds": int(self._timing.duration),
-                "acquireTime": before["acquireTime"] if ours else now,
+                "acquireTime": before.get("acquireTime", now) if ours else now,
                 "renewTime": now,
                 "leaseTransitions": before.get("leaseTransitions", -1) + (0 if ours else 1),
             },

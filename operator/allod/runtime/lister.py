@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import ApiError, NotFound
 from allod.adapters.resources import MODELDEPLOYMENTS, OPTIONAL
+from allod.runtime.complaint import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from allod.runtime.discovery import Discovery
     from allod.runtime.store import Store
     from allod.runtime.workqueue import Backoff
-
-log = logging.getLogger(__name__)
 
 PERIOD = 600.0
 """Seconds between two listings of a quiet cluster. Each is followed by a look at every model: the resync."""
@@ -47,8 +45,14 @@ class Lister:
         self._namespaces, self._look_at, self._backoff = tuple(namespaces) or ("",), look_at, backoff
         self._due = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
-        self.problem = "the first listing of the cluster is not finished"
+        self._complaint = Complaint(
+            "the cluster cannot be listed", "the cluster is known", "the first listing of the cluster is not finished"
+        )
+
+    @property
+    def problem(self) -> str:
         """Why the store is not to be trusted, a sentence for /readyz. Empty when it is."""
+        return self._complaint.problem
 
     def hint(self) -> None:
         """A watch stream began afresh: it may have missed deletions."""
@@ -70,10 +74,10 @@ class Lister:
                     await self._list()
             except ApiError as problem:
                 failures += 1
-                self._complain(str(problem))
+                self._complaint.say(str(problem))
                 await asyncio.sleep(self._backoff.delay(failures))
             else:
-                return self._complain("")
+                return self._complaint.say("")
 
     async def _until_due(self) -> None:
         try:
@@ -100,11 +104,3 @@ class Lister:
                 self._store.clear(each)
         for target in self._store.refs(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind):
             self._look_at(target)
-
-    def _complain(self, problem: str) -> None:
-        """Log a problem once, and once that it is over."""
-        if problem and problem != self.problem:
-            log.warning("the cluster cannot be listed", extra={"why": problem})
-        elif self.problem and not problem:
-            log.info("the cluster is known")
-        self.problem = problem

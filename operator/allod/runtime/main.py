@@ -12,6 +12,7 @@ from allod.adapters.engine import EnginePages
 from allod.adapters.errors import Unavailable
 from allod.adapters.kube import ApiServer
 from allod.adapters.login import configure, login
+from allod.adapters.prometheus import Prometheus
 from allod.runtime import logs
 from allod.runtime.lease import LeaseLost
 from allod.runtime.metrics import Metrics
@@ -54,11 +55,13 @@ async def _main(settings: Settings) -> int:
 async def _serve(settings: Settings, configuration: Configuration, stop: asyncio.Event) -> int:
     metrics = Metrics()
     kube, pages = ApiServer(configuration, metrics.requested), EnginePages()
-    operator = Operator(settings, kube, pages, login=login(configuration), metrics=metrics)
+    prometheus = Prometheus(settings.prometheus) if settings.prometheus else None
+    operator = Operator(settings, kube, pages, login=login(configuration), metrics=metrics, prometheus=prometheus)
     server = Server(metrics, operator.not_ready)
     try:
         port = await server.start(settings.http_host, settings.http_port)
-        log.info("started", extra={"identity": settings.pod_name, "port": port, "namespaces": settings.namespaces or "all"})
+        told = {"identity": settings.pod_name, "port": port, "namespaces": settings.namespaces or "all", "counters": _counters(settings)}
+        log.info("started", extra=told)
         return await _until_stopped(operator, stop)
     except OSError as problem:
         log.error("cannot listen", extra={"why": str(problem)})  # noqa: TRY400  # a sentence for a person, no bug of ours
@@ -66,7 +69,14 @@ async def _serve(settings: Settings, configuration: Configuration, stop: asyncio
     finally:
         await server.stop()
         await pages.close()
+        if prometheus:
+            await prometheus.close()
         await kube.close()
+
+
+def _counters(settings: Settings) -> str:
+    """Who tells what engines count."""
+    return settings.prometheus.url if settings.prometheus else "the engines"
 
 
 async def _until_stopped(operator: Operator, stop: asyncio.Event) -> int:

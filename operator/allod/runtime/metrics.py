@@ -37,6 +37,7 @@ class Metrics:
         self.leader = Gauge("allod_leader", "1 in the replica that works, 0 in one that waits", registry=self.registry)
         self._requests = self._counter("allod_api_requests_total", "Requests to the API server; code 0: no answer", ("verb", "code"))
         self._scrapes = self._counter("allod_scrapes_total", "Looks at the counters of engines whose models have SLOs", ("result",))
+        self._queries = self._counter("allod_prometheus_queries_total", "Questions to the Prometheus of prometheus.url", ("result",))
         self._last_event = Gauge(
             "allod_watch_last_event_timestamp_seconds", "When the last watch event came", ("resource",), registry=self.registry
         )
@@ -78,6 +79,10 @@ class Metrics:
     def scraped(self, result: str) -> None:
         """An engine was asked for its counters: `answered` or `unavailable`."""
         self._scrapes.labels(result).inc()
+
+    def queried(self, result: str) -> None:
+        """Prometheus was asked for counters: `answered` or `unavailable`."""
+        self._queries.labels(result).inc()
 
     def heard(self, plural: str) -> None:
         """A watch event came."""

@@ -16,6 +16,7 @@ from allod.runtime.figures import EngineReader
 from allod.runtime.heartbeats import Heartbeats
 from allod.runtime.lease import CLIENT_GO, Lease, Timing, lease_ref
 from allod.runtime.lister import Lister
+from allod.runtime.queries import Queries
 from allod.runtime.routing import companions, concerned, model_ref, told
 from allod.runtime.scrapes import Scrapes
 from allod.runtime.store import Store, model_label
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest, Ref
     from allod.reconcile.world import Outcome
     from allod.runtime.metrics import Metrics
+    from allod.runtime.queries import Source
     from allod.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,18 @@ class Pages(figures.Pages, scrapes.Pages, Protocol):
 class Operator:
     """One replica."""
 
-    def __init__(self, settings: Settings, kube: Kube, pages: Pages, *, login: Login, metrics: Metrics, timing: Timing = CLIENT_GO) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kube: Kube,
+        pages: Pages,
+        *,
+        login: Login,
+        metrics: Metrics,
+        prometheus: Source | None = None,
+        timing: Timing = CLIENT_GO,
+    ) -> None:
+        """`prometheus` is asked for the engines' counters in their place. Without it they are asked themselves."""
         self._settings, self._login, self._metrics = settings, login, metrics
         self._leads = False
         self._queue: WorkQueue[Ref] = WorkQueue(RETRIES, metrics.waited)
@@ -64,10 +77,14 @@ class Operator:
         self._lease = Lease(kube, lease_ref(settings.namespace), settings.pod_name, timing)
         self._figures = EngineReader(pages, self._store.get, self._engine_answered)
         self._heartbeats = Heartbeats(self._store.get, self._heard_of, metrics)
-        self._scrapes = Scrapes(pages, self._store.get, self._engine_answered, metrics.scraped)
+        self._counters: Scrapes | Queries = (
+            Queries(prometheus, self._store.get, self._engine_answered, metrics.queried)
+            if prometheus
+            else Scrapes(pages, self._store.get, self._engine_answered, metrics.scraped)
+        )
         self._models = ModelDeployments(
             kube,
-            Senses(self._store, self._figures, self._heartbeats, self._scrapes),
+            Senses(self._store, self._figures, self._heartbeats, self._counters),
             defaults=settings.defaults,
             apis=lambda: self._discovery.apis,
             clock=lambda: datetime.now(UTC),
@@ -109,8 +126,8 @@ class Operator:
             for _ in range(READERS):
                 group.create_task(self._figures.run())
             group.create_task(self._heartbeats.run(), name="heartbeats")
-            for _ in range(SCRAPERS):
-                group.create_task(self._scrapes.run())
+            for _ in range(SCRAPERS if isinstance(self._counters, Scrapes) else 1):
+                group.create_task(self._counters.run())
 
     async def _reconcile(self, key: Ref) -> Outcome:
         try:
@@ -161,7 +178,7 @@ class Operator:
         if old is not None and new is None:
             self._figures.forget(ref(old))
             self._heartbeats.forget(ref(old))
-            self._scrapes.forget(ref(old))
+            self._counters.forget(ref(old))
 
     def _wrote(self, old: Manifest | None, new: Manifest | None) -> None:
         for each in told(self._store, old, new):

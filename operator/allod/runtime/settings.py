@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from allod.adapters.prometheus import Access
 from allod.domain.serving.seen import Defaults
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ class Settings:
     """ALLOD_HTTP_PORT: where the same listen."""
     log_level: str = "INFO"
     """ALLOD_LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
+    prometheus: Access | None = None
+    """Who is asked for the engines' counters in their place: ALLOD_PROMETHEUS_URL, without which they are asked themselves,
+    ALLOD_PROMETHEUS_CA_FILE, ALLOD_PROMETHEUS_TOKEN_FILE, and ALLOD_PROMETHEUS_MATCH_LABELS as a JSON object."""
 
     @property
     def namespace(self) -> str:
@@ -53,6 +59,7 @@ class Settings:
             http_host=given.get("ALLOD_HTTP_HOST", ""),
             http_port=_port(given.get("ALLOD_HTTP_PORT", "8080")),
             log_level=_log_level(given.get("ALLOD_LOG_LEVEL", "INFO")),
+            prometheus=_prometheus(given),
         )
 
 
@@ -73,6 +80,32 @@ def _defaults(given: Mapping[str, str]) -> Defaults:
         raise BadSettings(f"{', '.join(missing)} must be set: the chart does it from its values engines.* and image")
     assert {each.name for each in fields(Defaults)} == VARIABLES.keys()  # noqa: S101  # a new default needs its variable
     return Defaults(**{name: given[variable] for name, variable in VARIABLES.items() if variable in given})
+
+
+def _prometheus(given: Mapping[str, str]) -> Access | None:
+    url, token = given.get("ALLOD_PROMETHEUS_URL", "").rstrip("/"), given.get("ALLOD_PROMETHEUS_TOKEN_FILE", "")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        # Not with the URL: it would be in the log.
+        raise BadSettings("ALLOD_PROMETHEUS_URL has a password in it: use a token, by prometheus.token of the chart")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise BadSettings(f"ALLOD_PROMETHEUS_URL is {url!r}: write http(s)://HOST[:PORT][/PATH]")
+    if token and parts.scheme != "https":
+        raise BadSettings("ALLOD_PROMETHEUS_URL has to begin with https:// where a token is sent, or whoever is on the way could read it")
+    labels = given.get("ALLOD_PROMETHEUS_MATCH_LABELS", "{}")
+    return Access(url, given.get("ALLOD_PROMETHEUS_CA_FILE", ""), token, _labels(labels))
+
+
+def _labels(text: str) -> dict[str, str]:
+    try:
+        labels = json.loads(text)
+    except ValueError:
+        labels = None
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise BadSettings(f'ALLOD_PROMETHEUS_MATCH_LABELS is {text!r}: write a JSON object of strings, such as {{"cluster": "zurich"}}')
+    return labels
 
 
 def _port(text: str) -> int:

@@ -1,6 +1,8 @@
 """What the cluster looks like, fed by watch events, by periodic listings and by the answers to our own writes. Reconciles read only this.
 
-Order is decided by resourceVersion, which Kubernetes defines as comparable within a kind: the newest state wins whatever way it came.
+Order is decided by resourceVersion alone: the newest state wins whatever way it came, also where another object has the name by then.
+Kubernetes promises that versions of one resource are whole numbers which can be compared, whichever objects they are of (KEP-5504, stable
+in 1.35; API servers on etcd have never done otherwise), and an object that is made anew has a higher one than that which it replaces.
 So the answer to an own write is visible at once (a reconcile never decides on a state older than what it wrote), the watch event
 that repeats it later is no news, and nothing has to be expected or to time out.
 """
@@ -8,6 +10,7 @@ that repeats it later is no news, and nothing has to be expected or to time out.
 from __future__ import annotations
 
 import sys
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from allod.domain.manifest import Ref, ref
@@ -62,8 +65,9 @@ class Store:
         """By uid of an owner, or of what an Event is about."""
         self._kinds: Index[tuple[str, str, str]] = Index()
         """By apiVersion, kind and namespace."""
-        self._gone: set[str] = set()
-        """Those deleted since the last listing began: a late event must not bring them back."""
+        self._gone: dict[str, float] = {}
+        """Those deleted since the last listing began, and up to which version: a late event must not bring them back. A later one does: a
+        watch tells it as a deletion too when an object loses the label by which we watch, and it may get it again."""
 
     def get(self, target: Ref) -> Manifest | None:
         """One object, or None."""
@@ -96,13 +100,12 @@ class Store:
             self._wrote(old, self._objects[target])
 
     def drop(self, gone: Manifest) -> None:
-        """Take note that exactly this object is gone. No news when another of its name is there already."""
-        if (old := self._unset(gone)) is not None:
-            self._heard(old, None)
+        """Take note that exactly this object is gone as of its version. No news when another of its name is there already."""
+        self._drop(gone, _version(gone))
 
     def deleted(self, gone: Manifest) -> None:
-        """The same after an own delete: no news for anybody."""
-        self._unset(gone)
+        """The same after an own delete, of which nobody knows the version: no news for anybody."""
+        self._unset(gone, inf)
 
     def listing_begins(self) -> None:
         """From now on a listing shows all that was deleted before: what is gone need not be remembered longer."""
@@ -118,17 +121,21 @@ class Store:
         for target in self.refs(of.api_version, of.kind):
             known = self._objects[target]
             if namespace in ("", target.namespace) and known["metadata"]["uid"] not in listed and _version(known) <= moment:
-                self.drop(known)
+                self._drop(known, moment)
         for each in listing.items:
             self.put(each)
 
     def clear(self, of: Resource) -> None:
         """The cluster no longer serves this kind: all its objects are gone."""
         for target in self.refs(of.api_version, of.kind):
-            self.drop(self._objects[target])
+            self._drop(self._objects[target], inf)
+
+    def _drop(self, gone: Manifest, until: float) -> None:
+        if (old := self._unset(gone, until)) is not None:
+            self._heard(old, None)
 
     def _set(self, target: Ref, old: Manifest | None, manifest: Manifest) -> bool:
-        if manifest["metadata"]["uid"] in self._gone or (old is not None and not _newer(manifest, old)):
+        if _version(manifest) <= self._gone.get(manifest["metadata"]["uid"], 0) or (old is not None and not _newer(manifest, old)):
             return False
         new = needed(manifest)
         if old is not None:
@@ -139,11 +146,11 @@ class Store:
             self._owned.add(uid, target)
         return True
 
-    def _unset(self, gone: Manifest) -> Manifest | None:
-        self._gone.add(gone["metadata"]["uid"])
+    def _unset(self, gone: Manifest, until: float) -> Manifest | None:
+        self._gone[gone["metadata"]["uid"]] = until
         target = ref(gone)
         old = self._objects.get(target)
-        if old is None or old["metadata"]["uid"] != gone["metadata"]["uid"]:
+        if old is None or old["metadata"]["uid"] != gone["metadata"]["uid"] or _version(old) > until:
             return None
         self._forget(target, old)
         return self._objects.pop(target)
@@ -193,4 +200,4 @@ def _version(manifest: Manifest) -> int:
 
 
 def _newer(new: Manifest, old: Manifest) -> bool:
-    return new["metadata"]["uid"] != old["metadata"]["uid"] or _version(new) > _version(old)
+    return _version(new) > _version(old)

@@ -56,11 +56,11 @@ class Workers:
         if outcome.changed:
             # By the backoff too: should two looks at the same world ever disagree, they do so ever more rarely.
             self._queue.retry(key)
-            return "changed"
-        self._queue.forget(key)
-        if outcome.requeue_after is not None:
+        else:
+            self._queue.forget(key)
+        if outcome.requeue_after is not None:  # the shorter wait counts
             self._queue.add_after(key, outcome.requeue_after.total_seconds())
-        return "unchanged"
+        return "changed" if outcome.changed else "unchanged"
 
     def _failed(self, key: Ref, problem: Exception) -> str:
         result = next(word for kind, word in RESULTS if isinstance(problem, kind))

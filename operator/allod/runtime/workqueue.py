@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+
+log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound="Hashable")
 
@@ -101,6 +104,19 @@ class WorkQueue(Generic[K]):
             if (added_again := self._again.pop(key, None)) is not None:
                 self._dirty.setdefault(key, added_again)
                 self._filled.set()
+
+    async def serve(self, work: Callable[[K], Awaitable[None]]) -> NoReturn:
+        """Work on keys for ever. Several may do so at once. `work` says itself when a key is due again.
+
+        One on which it fails, by a bug of ours, is tried again by the backoff: it must stop neither the work on others nor the process.
+        """
+        while True:
+            async with self.take() as key:
+                try:
+                    await work(key)
+                except Exception as problem:  # what one pod answers must not end the operator of all
+                    delay = self.retry(key)
+                    log.exception("a task failed", extra={"object": str(key), "seconds": round(delay, 1), "error": str(problem)})
 
     def _cancel_timer(self, key: K) -> None:
         if (timer := self._timers.pop(key, None)) is not None:

@@ -69,7 +69,7 @@ def _module(name: str) -> Path:
 def _go(*args: str) -> str:
     if args[0] == "list":
         _go("mod", "download", args[-1])
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    environment = gobuild.environment(os.environ)
     ran = subprocess.run(["go", *args], cwd=REPOSITORY / SOURCES, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise Failed(

@@ -19,7 +19,7 @@ def image(out: Path) -> None:
 
 
 IMAGE_NAME = "allod.test/operator:dev"
-PROGRAMS = ("images/engine/watchdog.py", "images/engine/allod_adapters.py", "images/engine/rank.py")
+PROGRAMS = ("images/engine/watchdog.py", "images/engine/allod_adapters.py", "images/engine/rank.py", "images/engine/hub.py")
 IMAGE = Product(
     "operator",
     "images/operator.tar",

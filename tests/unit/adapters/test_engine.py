@@ -1,22 +1,29 @@
 from __future__ import annotations
 
+import gzip
 import socket
+from contextlib import asynccontextmanager, suppress
+from math import isfinite
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 import watchdog
 from allod.adapters import engine
-from allod.adapters.engine import EnginePages, cache_figures, reading
+from allod.adapters.engine import LARGEST_PAGE, EnginePages, cache_figures, reading
 from allod.adapters.errors import Unavailable
-from allod.domain.serving.engine.metrics import COUNTERS
+from allod.domain.serving.engine.metrics import COUNTERS, HISTOGRAMS, KV_USAGE, START, WAITING
+from allod.domain.serving.health.windows import Track, window
 from allod.domain.serving.seen import EngineFigures
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 LINE = (
     'vllm:cache_config_info{block_size="128",cache_dtype="auto",engine="0",kv_cache_dtype_skip_layers="[]",'
@@ -36,11 +43,100 @@ PAGE = f"# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig\
         ("# TYPE llamacpp:requests_processing gauge\nllamacpp:requests_processing 0\n", None),
         ("", None),
         ('vllm:cache_config_info{broken="', None),
+        (PAGE.replace('"auto"', '"\udcff"'), EngineFigures(46592, 5.6875)),
+        (PAGE.replace('"46592"', '"-46592"'), None),
+        (PAGE.replace('"46592"', f'"{2**53}"'), None),
+        (PAGE.replace('"46592"', f'"{"9" * 5000}"'), None),
+        (PAGE.replace('"5.6875"', '"inf"'), None),
+        (PAGE.replace('"5.6875"', '"nan"'), None),
+        (PAGE.replace('"5.6875"', '"-1"'), None),
+        (PAGE.replace('"auto"', f'"{"a" * 100_000}"'), None),
     ],
-    ids=["one engine", "data parallel", "not known", "an older engine", "llama.cpp", "nothing", "cut off"],
+    ids=[
+        "one engine",
+        "data parallel",
+        "not known",
+        "an older engine",
+        "llama.cpp",
+        "nothing",
+        "cut off",
+        "no UTF-8",
+        "fewer than none",
+        "more than JSON can say",
+        "more than Python reads",
+        "no end of requests",
+        "no number of requests",
+        "fewer requests than none",
+        "a line without an end",
+    ],
 )
 def test_the_figures_of_a_metrics_page(page: str, figures: EngineFigures | None) -> None:
-    assert cache_figures(page.encode()) == figures
+    assert cache_figures(page.encode(errors="surrogateescape")) == figures
+
+
+VALUES = st.one_of(
+    st.floats().map(str),
+    st.sampled_from(("1e308", "-1e308", "1e999", "NaN", "-1", "9007199254740993", "0x10", "1_0", "", "7 7 7")),
+)
+LABELS = st.one_of(
+    st.binary(max_size=30),
+    st.sampled_from(
+        (
+            b'method="POST",handler="/v1/x",status="2xx"',
+            b'method="POST",handler="none",status="5xx"',
+            b'le="+Inf"',
+            b'le="-1e308"',
+            b'le="NaN"',
+            b'finished_reason="error"',
+            b'kv_cache_size_tokens="1",kv_cache_max_concurrency="1"',
+            b'kv_cache_size_tokens="-9",kv_cache_max_concurrency="1e400"',
+            b'kv_cache_size_tokens="\xff"',
+        )
+    ),
+)
+NAMES = sorted(
+    {lines.name for lines in COUNTERS.values()}
+    | {f"{name}_bucket" for names in HISTOGRAMS.values() for name in names}
+    | {WAITING, START, *KV_USAGE, "vllm:cache_config_info"}
+)
+SAMPLES = st.builds(lambda *parts: b"%s{%s} %s" % parts, st.sampled_from(NAMES).map(str.encode), LABELS, VALUES.map(str.encode))
+PAGES = st.lists(st.one_of(SAMPLES, st.binary(max_size=60)), max_size=20).map(b"\n".join)
+
+
+@given(st.lists(PAGES, min_size=2, max_size=4))
+def test_whatever_a_page_holds_it_can_be_summed_up_and_told(pages: list[bytes]) -> None:
+    track = Track()
+    for at, page in enumerate(pages):
+        figures = cache_figures(page)
+        assert figures is None or (0 < figures.kv_cache_tokens < 2**53 and 0 <= figures.max_concurrency < 2**53)
+        found = reading(page, tuple(HISTOGRAMS))
+        assert found.waiting >= 0
+        assert 0 <= found.kv_usage <= 1
+        track = track.heard(float(at), found, 60)
+    summed = window((track, track), 60, float(len(pages)))
+    assert 0 <= summed.errors <= summed.requests
+    assert all(isfinite(number) for number in (summed.error_ratio, summed.kv_usage, *track.samples[-1].counts.numbers.values()))
+    for times in summed.times.values():
+        times.quantile(0.9)
+
+
+HOSTILE = {
+    "one word without an end": b"a" * LARGEST_PAGE,
+    "a line that describes the cache for ever": b"vllm:cache_config_info{" + b"a" * (LARGEST_PAGE - 100) + b"}",
+    "a label without an end": b"vllm:cache_config_info{" + b'a="' * 5000 + b"}",
+    "spaces without an end": WAITING.encode() + b" " * (LARGEST_PAGE - 100),
+    "braces without an end": WAITING.encode() + b"{" + b"}" * (LARGEST_PAGE - 100),
+    "the labels of one sample": b"http_requests_total{" + b"a" * (LARGEST_PAGE - 100) + b"} 1",
+}
+
+
+@pytest.mark.parametrize("page", HOSTILE.values(), ids=HOSTILE)
+def test_no_page_keeps_the_operator_from_its_other_work(page: bytes) -> None:
+    """Each of them takes 0.05 s at most. With an expression that goes over the text once for each of its letters it would be hours."""
+    begun = process_time()
+    assert cache_figures(page) is None
+    assert reading(page, tuple(HISTOGRAMS)).counts.numbers["answered"] == 0
+    assert process_time() - begun < 2
 
 
 @pytest.fixture
@@ -48,6 +144,55 @@ async def pages() -> AsyncIterator[EnginePages]:
     opened = EnginePages()
     yield opened
     await opened.close()
+
+
+@asynccontextmanager
+async def served(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[int]:
+    """An engine that answers so. Yields its port."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+async def _endless(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    with suppress(ConnectionError):  # we hang up
+        while True:
+            await answer.write(b"n 1\n" * 10_000)
+    return answer
+
+
+async def _elsewhere(request: web.Request) -> web.Response:
+    if request.path == "/metrics":
+        raise web.HTTPFound("/other")
+    return web.Response(text=PAGE)
+
+
+PACKED = gzip.compress(b"\n" * 8 * 2**20)
+
+
+async def _packed(_: web.Request) -> web.Response:
+    return web.Response(body=PACKED, headers={"content-encoding": "gzip"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [(_endless, "more than 4194304 bytes"), (_elsewhere, "status 302"), (_packed, "packed as gzip")],
+    ids=["without an end", "elsewhere", "packed"],
+)
+async def test_a_page_that_is_no_page_is_unavailable(
+    pages: EnginePages, answer: Callable[[web.Request], Awaitable[web.StreamResponse]], why: str
+) -> None:
+    async with served(answer) as port:
+        with pytest.raises(Unavailable, match=why):
+            await pages.figures("127.0.0.1", port)
+        with pytest.raises(Unavailable, match=why):
+            await pages.reading("127.0.0.1", port, ())
 
 
 @pytest.fixture
@@ -150,5 +295,5 @@ async def test_an_engine_without_a_page_has_no_counters(pages: EnginePages) -> N
 
 async def test_an_engine_that_does_not_answer_is_not_waited_for(pages: EnginePages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SOON", aiohttp.ClientTimeout(total=0.05))
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unavailable, match="metrics of the engine"):
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unavailable, match=r"metrics of the engine at .*: .*Timeout"):
         await pages.reading("127.0.0.1", silent.getsockname()[1], ())

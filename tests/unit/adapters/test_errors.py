@@ -25,6 +25,12 @@ def test_what_an_answer_means(code: int, reason: str, kind: type[ApiError]) -> N
     assert type(error_of(code, {"reason": reason}, "get it")) is kind
 
 
+def test_a_patch_of_another_object_of_the_name_is_a_conflict() -> None:
+    """As the API server says it (1.36): it takes the uid for a field that somebody wants to change."""
+    details = {"causes": [{"reason": "FieldValueInvalid", "message": "Invalid value: field is immutable", "field": "metadata.uid"}]}
+    assert type(error_of(422, {"reason": "Invalid", "details": details}, "apply it")) is Conflict
+
+
 def test_the_servers_own_words_are_the_message() -> None:
     assert str(error_of(422, {"message": "spec.replicas: Invalid value: -1"}, "apply it")) == "apply it: spec.replicas: Invalid value: -1"
 

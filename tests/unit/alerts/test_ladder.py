@@ -129,6 +129,13 @@ STORIES = (
     ),
     story("it serves and nobody scrapes it", {scraped("up"): f"0x{LONG}"}, m9=NOTHING, m11={"warning AllodNotScraped"}),
     story(
+        "the operator asks a Prometheus that does not answer it",
+        {told("Measured", "False", "PrometheusUnavailable"): f"1x{LONG}"},
+        m9=NOTHING,
+        m11={"warning AllodNotMeasured"},
+    ),
+    story("the operator asks a Prometheus", {told("Measured", "True", "Scraped"): f"1x{LONG}"}, m49=NOTHING),
+    story(
         "another model is down",
         {told("Ready", "False", "CrashLoop").replace('name="chat"', 'name="other"'): f"1x{LONG}"},
         m49=NOTHING,
@@ -175,6 +182,7 @@ def test_the_page_says_in_sentences_what_is_wrong_and_what_to_do(promtool: Promt
         ({"standby": None}, {"AllodFailedOver", "AllodFlapping", "AllodStandbyNotReady", "AllodOnStandbyTooLong"}),
         ({"resources": {"memory": "8Gi"}}, {"AllodGPUsMissing"}),
         ({"replicas": 0}, {"AllodModelLost"}),
+        ({"health": {"page": {"after": "15m"}}}, {"AllodNotMeasured", "AllodFirstTokenLate"}),
         ({"monitoring": {"podMonitor": False}}, {"AllodModelLost", "AllodNotScraped"}),
     ],
     ids=str,

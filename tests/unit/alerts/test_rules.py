@@ -82,11 +82,13 @@ def test_the_sections_that_alerts_point_to_are_there() -> None:
 
 def test_every_reason_that_an_alert_may_name_has_its_section() -> None:
     sources = [each.read_text() for folder in ("domain", "reconcile") for each in (ROOT / "operator/allod" / folder).rglob("*.py")]
-    bad = r'Condition\(\s*"(?:Ready|StandbyReady|GPUsAvailable)", "False", "(\w+)"|yield Finding\(\s*"(\w+)"'
+    bad = r'Condition\(\s*(?:"(?:Ready|StandbyReady|GPUsAvailable)"|KIND), "False", "(\w+)"|yield Finding\(\s*"(\w+)"'
     found = {reason for source in sources for pair in re.findall(bad, source) for reason in pair if reason}
     answers = (ROOT / "operator/allod/domain/serving/answers.py").read_text()
     found |= set(re.findall(r'^        return "([A-Z]\w+)", f?"', answers, re.MULTILINE))
-    assert {"Unavailable", "StandbyRemoved", "PodsNotReady"} <= found, "the pattern no longer matches how conditions are written"
+    assert {"Unavailable", "StandbyRemoved", "PodsNotReady", "PrometheusUnavailable"} <= found, (
+        "the pattern no longer matches how conditions are written"
+    )
     assert found - set(NOT_URGENT) - set(BY_INTENT) <= HEADINGS
 
 

@@ -5,6 +5,7 @@ import re
 import yaml
 
 from allod.api.admission import violations
+from allod.render.merge import merge
 from support.helm import CHART, MINIMAL, ROOT, Helm
 from tutorial.page import File, steps
 
@@ -59,6 +60,10 @@ def test_the_images_that_the_page_tells_to_mirror_are_those_of_the_chart() -> No
 
 
 def test_the_models_on_the_page_are_taken_as_they_stand_there() -> None:
-    models = [yaml.safe_load(step.text) for step in steps(PAGE) if isinstance(step, File)]
+    written = {step.name: yaml.safe_load(step.text) for step in steps(PAGE) if isinstance(step, File)}
+    cached = written.pop("cached.yaml")
+    models = [each for each in written.values() if each["kind"] == "ModelDeployment"]
     assert models
+    models.append(merge(written["mirror.yaml"], cached))
+    assert len(models[-1]["spec"]["engine"]["env"]) == 3
     assert [violation for model in models for violation in violations(model)] == []

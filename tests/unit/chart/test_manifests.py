@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import kubernetes_validate  # type: ignore[import-untyped]  # it ships no types
@@ -91,6 +92,75 @@ def test_the_operator_is_scraped_where_the_prometheus_operator_is(helm: Helm) ->
     assert of_kind(helm.template(MINIMAL, there, "metrics.podMonitor.enabled=false"), "PodMonitor") == []
     assert of_kind(helm.template(MINIMAL, "metrics.podMonitor.enabled=true"), "PodMonitor") == [monitor]
     assert monitor["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True, "else alerts about models would read another label"
+
+
+HTTPS = 'prometheus.url="https://prometheus.example.com"'
+
+
+@pytest.mark.parametrize(
+    ("values", "sources"),
+    [
+        pytest.param(('prometheus.url="http://p:9090"',), None, id="nothing but an address"),
+        pytest.param(('prometheus.caBundle.configMap="ca"',), None, id="no address"),
+        pytest.param(
+            (HTTPS, 'prometheus.caBundle={"configMap": "ca", "key": "ca.pem"}'),
+            [{"configMap": {"name": "ca", "items": [{"key": "ca.pem", "path": "ca.crt"}]}}],
+            id="an authority",
+        ),
+        pytest.param(
+            (HTTPS, 'prometheus.token.secret="t"'),
+            [{"secret": {"name": "t", "items": [{"key": "token", "path": "token"}]}}],
+            id="a token of a Secret",
+        ),
+        pytest.param(
+            (HTTPS, "prometheus.token.serviceAccount=true"),
+            [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}],
+            id="the operator's own token",
+        ),
+        pytest.param(
+            (HTTPS, 'prometheus.token={"serviceAccount": true, "audience": "prometheus"}'),
+            [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600, "audience": "prometheus"}}],
+            id="a token that is for Prometheus alone",
+        ),
+    ],
+)
+def test_files_for_prometheus_are_mounted_when_they_are_needed(helm: Helm, values: tuple[str, ...], sources: list[Manifest] | None) -> None:
+    (deployment,) = of_kind(helm.template(MINIMAL, *values), "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod.get("volumes") == (sources and [{"name": "prometheus", "projected": {"sources": sources}}])
+    mounts = [{"name": "prometheus", "mountPath": "/etc/allod/prometheus", "readOnly": True}]
+    assert pod["containers"][0].get("volumeMounts") == (sources and mounts)
+    kubernetes_validate.validate(deployment, "1.36.0", strict=True)
+
+
+PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+
+
+@pytest.mark.parametrize(
+    ("values", "egress"),
+    [
+        pytest.param((), [], id="no Prometheus"),
+        pytest.param(('prometheus.url="http://p.monitoring:9090"',), [{"ports": [{"port": 9090}]}], id="the port of the address"),
+        pytest.param(('prometheus.url="http://p/x"',), [{"ports": [{"port": 80}]}], id="http without a port"),
+        pytest.param((HTTPS,), [{"ports": [{"port": 443}]}], id="https without a port"),
+        pytest.param(('prometheus.url="http://[fd00::1]:9090"',), [{"ports": [{"port": 9090}]}], id="an IPv6 address"),
+        pytest.param(
+            (HTTPS, "networkPolicy.prometheusPorts=[9091]", f"networkPolicy.prometheusTo={json.dumps([PEER])}"),
+            [{"ports": [{"port": 9091}], "to": [PEER]}],
+            id="another port, and one peer alone",
+        ),
+    ],
+)
+def test_the_operator_may_reach_prometheus_and_not_more(helm: Helm, values: tuple[str, ...], egress: list[Manifest]) -> None:
+    def allowed(*more: str) -> list[Manifest]:
+        (policy,) = of_kind(helm.template(MINIMAL, *more), "NetworkPolicy")
+        rules: list[Manifest] = policy["spec"]["egress"]
+        return rules
+
+    before, after = allowed(), allowed(*values)
+    assert (after[: len(before)], after[len(before) :]) == (before, egress)
+    rights = [manifest for kind in ("Role", "ClusterRole") for manifest in of_kind(helm.template(MINIMAL, *values), kind)]
+    assert rights == [manifest for kind in ("Role", "ClusterRole") for manifest in of_kind(helm.template(MINIMAL), kind)]
 
 
 def test_one_replica_has_no_disruption_budget_because_it_would_block_every_drain(helm: Helm) -> None:

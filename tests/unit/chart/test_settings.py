@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from allod.adapters.prometheus import Access
 from allod.runtime.settings import Settings
 from support.helm import FULL, MINIMAL, Helm
 
@@ -37,7 +38,17 @@ def test_the_operator_reads_every_value_of_the_chart_that_is_meant_for_it(helm: 
     assert read.defaults.vllm_image == "registry.example.com/vllm/vllm-openai:v0.32.0"
     assert read.defaults.vllm_cpu_image == "registry.example.com/vllm/vllm-openai-cpu:v0.31.0"
     assert read.defaults.llamacpp_image == "registry.example.com/ggml-org/llama.cpp:server-b11176"
+    assert read.prometheus == Access(
+        "https://prometheus.example.com/prometheus",
+        "/etc/allod/prometheus/ca.crt",
+        "/etc/allod/prometheus/token",
+        {"cluster": "zurich"},
+    )
     assert read.defaults.inspect_image.startswith("registry.example.com/allod/operator:0.1.0@sha256:")
+
+
+def test_without_an_address_of_a_prometheus_the_operator_asks_the_engines(helm: Helm) -> None:
+    assert settings(helm, MINIMAL).prometheus is None
 
 
 def test_without_namespaces_the_operator_watches_all(helm: Helm) -> None:

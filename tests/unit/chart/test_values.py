@@ -42,6 +42,7 @@ def at(values: dict[str, Any], path: str) -> Any:
     return values
 
 
+PROMETHEUS = 'prometheus.url="https://prometheus.example.com:9090"'
 PATHS = sorted(set(schema_leaves(SCHEMA)) - HELMS_OWN)
 
 
@@ -74,6 +75,17 @@ def test_no_value_does_nothing(helm: Helm, path: str) -> None:
             value = False
         case "metrics.podMonitor.labels" | "metrics.podMonitor.interval":
             base.append("metrics.podMonitor.enabled=true")
+        case "prometheus.token.serviceAccount":
+            value = True
+            base.append(PROMETHEUS)
+        case "prometheus.token.audience":
+            base += [PROMETHEUS, "prometheus.token.serviceAccount=true"]
+        case "prometheus.caBundle.key":
+            base += [PROMETHEUS, 'prometheus.caBundle.configMap="ca"']
+        case "prometheus.token.key":
+            base += [PROMETHEUS, 'prometheus.token.secret="token"']
+        case _ if path.startswith(("prometheus.", "networkPolicy.prometheus")) and path != "prometheus.url":
+            base.append(PROMETHEUS)
     assert helm.text(*base) != helm.text(*base, f"{path}={json.dumps(value)}")
 
 
@@ -115,6 +127,17 @@ def test_the_operator_image_must_be_named_and_the_refusal_says_how(helm: Helm) -
         pytest.param('resources={"limits": {"memory": "lots"}}', "at '/resources/limits/memory'", id="not a quantity"),
         pytest.param('metrics.podMonitor.enabled="yes"', "value must be one of true, false, 'auto'", id="neither yes nor no"),
         pytest.param('metrics.podMonitor.interval="often"', "at '/metrics/podMonitor/interval'", id="not a duration"),
+        pytest.param('prometheus.url="prometheus:9090"', "at '/prometheus/url'", id="an address without a scheme"),
+        pytest.param('prometheus.url="https://ada:secret@prometheus"', "at '/prometheus/url'", id="a password in an address"),
+        pytest.param('prometheus.matchLabels={"the-cluster": "a"}', "invalid propertyName 'the-cluster'", id="no label of Prometheus"),
+        pytest.param(
+            'prometheus={"url": "http://p:9090", "token": {"secret": "t"}}',
+            "prometheus.token is sent over https alone",
+            id="a token for all",
+        ),
+        pytest.param(
+            'prometheus={"url": "https://p", "token": {"secret": "t", "serviceAccount": true}}', "not both", id="two tokens at once"
+        ),
         pytest.param(
             "networkPolicy.apiServerPorts=[]", "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1", id="no way to the API"
         ),

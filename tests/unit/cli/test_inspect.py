@@ -42,14 +42,14 @@ def shard(tensors: dict[str, tuple[int, ...]], missing: int = 0) -> bytes:
     return struct.pack("<Q", len(raw)) + raw + b"\0" * (at - missing)
 
 
-def gguf(layers: int = 2) -> bytes:
+def gguf(layers: int = 2, **more: int) -> bytes:
     def text(words: str) -> bytes:
         return struct.pack("<Q", len(words)) + words.encode()
 
-    numbers = {"block_count": layers, "attention.head_count": 4, "embedding_length": 64, "context_length": 2048}
+    numbers = {"block_count": layers, "attention.head_count": 4, "embedding_length": 64, "context_length": 2048} | more
     pairs = text("general.architecture") + struct.pack("<I", 8) + text("llama")
     pairs += b"".join(text(f"llama.{key}") + struct.pack("<II", 4, number) for key, number in numbers.items())
-    return b"GGUF" + struct.pack("<IQQ", 3, 0, 5) + pairs + b"\0" * 10_000
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, 1 + len(numbers)) + pairs + b"\0" * 10_000
 
 
 @pytest.fixture
@@ -113,6 +113,28 @@ def test_heads_that_cannot_be_divided_are_refused(folder: Path) -> None:
     code, found = look(folder, "--tensor=3")
     assert (code, found.verdict, found.reason) == (1, "Misfit", "HeadsNotDivisible")
     assert found.message == "4 attention heads cannot be divided among parallelism.tensor 3; possible are 1, 2, 4"
+
+
+@pytest.mark.parametrize(
+    ("words", "pooling", "refused"),
+    [
+        (["--needs-pooling"], {}, True),
+        (["--needs-pooling"], {"pooling_type": 0}, True),
+        (["--needs-pooling"], {"pooling_type": 3}, False),
+        ([], {}, False),
+    ],
+    ids=["it chats", "it says none", "it embeds", "a flag says it"],
+)
+def test_a_file_that_makes_no_embedding_is_refused_where_one_is_asked_for(
+    tmp_path: Path,
+    words: list[str],
+    pooling: dict[str, int],
+    refused: bool,  # noqa: FBT001  # a table of cases
+) -> None:
+    (tmp_path / "a.gguf").write_bytes(gguf(**pooling))
+    code, found = look(tmp_path / "a.gguf", "--engine=LlamaCpp", "--pooling", *words)
+    assert (code, found.reason == "PoolingMissing") == (int(refused), refused)
+    assert not refused or "set pooling in engine.args to mean, cls or last" in found.message
 
 
 def test_a_path_that_does_not_exist_is_refused_with_what_is_there(folder: Path) -> None:
@@ -249,6 +271,8 @@ def test_a_log_that_cannot_be_written_changes_nothing_about_the_verdict(folder: 
         SPEC | {"engine": {"type": "LlamaCpp", "maxModelLen": 512, "maxNumSeqs": 3}, "resources": {"memory": "2Gi"}},
         SPEC
         | {"engine": {"type": "vLLM", "dtype": "float32", "kvCacheDtype": "fp8", "quantization": "fp8", "gpuMemoryUtilization": "0.5"}},
+        SPEC | {"model": {"uri": "pvc://m/x.gguf", "task": "Embed"}, "engine": {"type": "LlamaCpp"}},
+        SPEC | {"model": {"uri": "pvc://m/x.gguf", "task": "Embed"}, "engine": {"type": "LlamaCpp", "args": {"pooling": "mean"}}},
         SPEC | {"engine": {"type": "vLLM", "args": {"load-format": "dummy"}}, "resources": {"memory": "8Gi"}},
     ],
     ids=str,

@@ -1,12 +1,18 @@
-"""What vLLM 0.32 printed last against a mirror that refuses (tests/support/hub.py), and what a person is told of it."""
+"""What is seen of a hub that does not give a model, and what a person is told of it.
+
+By images/engine/hub.py, which asks before vLLM does, or by what vLLM 0.32 printed last against a mirror that refuses
+(tests/support/hub.py).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from allod.contracts.hubrefusal import HubRefusal
 from allod.domain.serving.health.findings import RevisionSeen, first_finding
 from unit.domain.simulation import START, World, starting
 
@@ -185,3 +191,168 @@ def test_a_models_own_spec_says_which_hub_and_which_secret() -> None:
     world.settle()
     assert world.condition("ModelAvailable") == ("False", "ModelAccessRefused", NOT_ACCEPTED)
     assert world.condition("Ready") == ("False", "ModelAccessRefused", NOT_ACCEPTED)
+
+
+def document(cause: str = "Status", **fields: Any) -> str:
+    """As hub.py writes it."""
+    told = {"hub": HUB, "repository": MODEL, "revision": COMMIT, "token": True, "asked": "", "message": "it answers", "cause": cause}
+    return HubRefusal.model_validate(told | fields).model_dump_json()
+
+
+DROPPED = document("Dropped", message="no connection to hub.example.com:443 within 10 s")
+CANNOT = f"the engine cannot download {MODEL} from {HUB}: "
+DOCUMENTS = [
+    Case("a token that is not accepted", document(status=401), "ModelAccessRefused", NOT_ACCEPTED),
+    Case(
+        "a token that somebody gave to the engine in another way",
+        document(status=401),
+        "ModelAccessRefused",
+        f"{HUB} does not accept the token of the engine",
+        {},
+    ),
+    Case(
+        "no token where one is wanted",
+        document(status=401, token=False),
+        "ModelAccessRefused",
+        f"{HUB} wants a token for {MODEL}, or has no such repository: name a Secret with a token in model.secretRef, or correct model.uri",
+        {},
+    ),
+    Case(
+        "an empty Secret",
+        document(status=401, token=False),
+        "ModelAccessRefused",
+        f"{HUB} wants a token for {MODEL}, and that in Secret hub is empty: put a valid one into it",
+    ),
+    Case(
+        "a gated repository",
+        document(status=403, code="GatedRepo", says="restricted"),
+        "ModelAccessRefused",
+        f"{HUB} does not show {MODEL} to the owner of the token in Secret hub: ask for access there",
+    ),
+    Case(
+        "a token without the right",
+        document(status=403, says="enable access in your settings"),
+        "ModelAccessRefused",
+        f"{HUB} does not show {MODEL} to the owner of the token in Secret hub (enable access in your settings): ask for access there",
+    ),
+    Case(
+        "403 without a word, as of a firewall",
+        document(status=403, message="hub.example.com answers 403 Forbidden for config.json"),
+        "HubUnavailable",
+        f"{CANNOT}hub.example.com answers 403 Forbidden for config.json; the hub is busy or ill, or something between answers in its place",
+    ),
+    Case(
+        "weights that another server refuses",
+        document(status=403, elsewhere=True, says="AccessDenied", message="cdn.example.com answers 403 Forbidden for model.safetensors"),
+        "HubUnavailable",
+        f"{CANNOT}cdn.example.com answers 403 Forbidden for model.safetensors; the hub is busy or ill, or something between answers in its "
+        "place",
+    ),
+    Case(
+        "no such repository",
+        document(status=404, code="RepoNotFound"),
+        "ModelNotFound",
+        f"{HUB} has no repository {MODEL}, or does not show it to the owner of the token in Secret hub: correct model.uri, or ask for "
+        "access there",
+    ),
+    Case(
+        "no such revision",
+        document(status=404, code="RevisionNotFound"),
+        "ModelNotFound",
+        f"{MODEL} has no revision {COMMIT} on {HUB}: correct model.revision",
+    ),
+    Case(
+        "packets that vanish",
+        DROPPED,
+        "HubUnavailable",
+        f"{CANNOT}no connection to hub.example.com:443 within 10 s; a NetworkPolicy or a firewall is between, and the model's own policy "
+        "opens TCP 443 alone",
+    ),
+    Case(
+        "a certificate of nobody's",
+        document("Certificate", message="the certificate of hub.example.com:443 is not trusted (self-signed)"),
+        "HubUnavailable",
+        f"{CANNOT}the certificate of hub.example.com:443 is not trusted (self-signed); put its authority into the file that SSL_CERT_FILE "
+        "in engine.env names",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", DOCUMENTS, ids=str)
+def test_what_was_asked_before_vllm_says_exactly_why(case: Case) -> None:
+    found = first_finding(refusing(case.words, case.spec))
+    assert found is not None
+    assert (found.reason, found.message) == (case.reason, case.says)
+
+
+def refusing(words: str, spec: Spec | None = None, restarts: int = 0, seconds: int = 5) -> RevisionSeen:
+    """The same engine, which has left a document, and asks anew since so many seconds."""
+    made = seen("", spec, restarts)
+    engine = made.pods[0]["status"]["containerStatuses"][0]
+    engine["lastState"]["terminated"]["message"] = words
+    engine["state"] = {"running": {"startedAt": (START - timedelta(seconds=seconds)).isoformat()}}
+    return made
+
+
+@pytest.mark.parametrize("restarts", [0, 5])
+def test_a_hub_that_gives_after_all_is_no_longer_complained_of_while_the_model_is_downloaded(restarts: int) -> None:
+    assert first_finding(refusing(DROPPED, restarts=restarts, seconds=59)) is not None
+    assert first_finding(refusing(DROPPED, restarts=restarts, seconds=60)) is None
+
+
+def test_nothing_tells_of_that_moment_so_the_operator_looks_again() -> None:
+    engine = {"name": "engine", "state": {"running": {"startedAt": START.isoformat()}}}
+    world = World(engine=lambda _: starting() | {"containerStatuses": [engine | {"lastState": {"terminated": {"message": DROPPED}}}]})
+    world.spec["model"] = {"uri": f"hf://{MODEL}"}
+    world.settle()
+    assert world.condition("ModelAvailable")[1] == "HubUnavailable"
+    due = world.reconcile().requeue_after
+    assert due is not None
+    assert world.now + due == START + timedelta(minutes=1)
+    world.wait(60)
+    loads = f"the engine downloads {MODEL} from https://huggingface.co, or loads it"
+    assert world.condition("ModelAvailable") == ("Unknown", "NotReadYet", loads)
+
+
+@pytest.mark.parametrize(
+    ("uri", "env", "engine", "awaits"),
+    [
+        (f"hf://{MODEL}", [], {"running": {}}, f"the engine downloads {MODEL} from https://huggingface.co, or loads it"),
+        (
+            f"hf://{MODEL}",
+            [{"name": "HF_ENDPOINT", "value": "https://robot:secret@hub.example.com"}],
+            {"running": {}},
+            f"the engine downloads {MODEL} from {HUB}, or loads it",
+        ),
+        (f"hf://{MODEL}", [], {"waiting": {"reason": "ContainerCreating"}}, ""),
+        ("pvc://models/smollm2", [], {"running": {}}, ""),
+    ],
+)
+def test_what_an_engine_that_starts_is_about_is_said(uri: str, env: list[Any], engine: dict[str, Any], awaits: str) -> None:
+    world = World(engine=lambda _: starting() | {"containerStatuses": [{"name": "engine", "state": engine}]})
+    world.spec["model"] = {"uri": uri}
+    world.spec["engine"]["env"] = env
+    world.settle()
+    assert world.condition("ModelAvailable") == ("Unknown", "NotReadYet", awaits or "nobody has read the model's files yet")
+    _, reason, message = world.condition("Ready")
+    assert (reason, message.partition(": ")[2]) == ("Starting", awaits)
+
+
+def test_a_model_of_an_operator_that_did_not_ask_the_hub_keeps_its_pods_as_they_are() -> None:
+    world = World()
+    world.spec["model"] = {"uri": f"hf://{MODEL}"}
+    world.settle()
+
+    def child(kind: str) -> Any:
+        return next(child for name, child in world.children.items() if name.kind == kind)
+
+    def engine(statefulset: Any) -> Any:
+        return statefulset["spec"]["template"]["spec"]["containers"][0]
+
+    for statefulset in (child("ControllerRevision")["data"]["statefulset"], child("StatefulSet")):
+        assert engine(statefulset)["command"] == ["python3", "/etc/allod/hub.py", "vllm", "serve"]
+        engine(statefulset)["command"] = ["vllm", "serve"]
+    del child("ConfigMap")["data"]["hub.py"]
+    assert world.settle() == []
+    assert engine(child("StatefulSet"))["command"] == ["vllm", "serve"]
+    assert "hub.py" not in child("ConfigMap")["data"], "it is immutable, and its pods do not need more"

@@ -23,10 +23,11 @@ def test_a_pod_that_hangs_is_ended_when_traffic_went_back_to_another_revision() 
     assert world.route == "B"
     world.hears = lambda letter: faulty(world) if letter == "B" else None
     world.engine = lambda letter: hung() if letter == "B" else ready()
-    assert world.reconcile().fence == (), "never before the Service was seen to point elsewhere"
+    assert world.reconcile().endings == (), "never before the Service was seen to point elsewhere"
     assert world.route == "A"
-    ended = world.reconcile().fence
-    assert [world.letter(pod["metadata"]["labels"]["allod.dev/revision"]) for pod in ended] == ["B"]
+    ended = world.reconcile().endings
+    assert [world.letter(pod["metadata"]["labels"]["allod.dev/revision"]) for pod in (each.pod for each in ended)] == ["B"]
+    assert [each.grace for each in ended] == [0]
 
 
 def faulty(world: World) -> Beat:
@@ -55,4 +56,4 @@ def test_after_a_failover_what_hangs_is_ended(state: State, not_ready_after: int
         world.engine = lambda _: hung()
         world.kubernetes()
     world.now += timedelta(seconds=2)
-    assert bool(world.reconcile().fence) is ended
+    assert bool(world.reconcile().endings) is ended

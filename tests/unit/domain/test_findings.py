@@ -59,6 +59,12 @@ QUOTA = {
     "metadata": {"creationTimestamp": "2026-11-20T02:00:00Z"},
 }
 NEWER = {"reason": "FailedCreate", "note": "denied by policy", "eventTime": "2026-11-20T03:00:00Z", "metadata": {}}
+RESTRICTED = {
+    "reason": "FailedCreate",
+    "message": 'create Pod chat-0 in StatefulSet chat failed error: pods "chat-0" is forbidden: violates PodSecurity "restricted:latest": '
+    'restricted volume types (volume "model" uses restricted volume type "hostPath")',
+    "metadata": {"creationTimestamp": "2026-11-20T02:00:00Z"},
+}
 KV_MISFIT = (
     "(EngineCore pid=71) ERROR 11-22 10:00:00 [core.py:700] Engine core failed to start.\n"
     "(EngineCore pid=71) ERROR 11-22 10:00:00 [core.py:701] ValueError: "
@@ -114,6 +120,21 @@ CASES = [
         "PodRefused",
         "Never",
         says="Kubernetes refuses the pod: denied by policy",
+    ),
+    Case(
+        "a folder of a node in a namespace of restricted pods",
+        RevisionSeen(START, 1, (), events=(RESTRICTED,), spec={"model": {"uri": "file:///models/a.gguf"}}),
+        "PodRefused",
+        "Never",
+        says=f"Kubernetes refuses the pod: {RESTRICTED['message']}; file:// is a folder of a node (hostPath), which this namespace does "
+        "not admit: use pvc:// or oci://",
+    ),
+    Case(
+        "a folder of a node that somebody's podTemplate mounts there",
+        RevisionSeen(START, 1, (), events=(RESTRICTED,), spec={"model": {"uri": "pvc://models/a.gguf"}}),
+        "PodRefused",
+        "Never",
+        says=f"Kubernetes refuses the pod: {RESTRICTED['message']}",
     ),
     Case("a refusal that is over", RevisionSeen(START, 1, (pod(),), events=(QUOTA,))),
     Case("a warning of another kind", RevisionSeen(START, 1, (), events=(QUOTA | {"reason": "Other"},))),

@@ -135,8 +135,8 @@ def test_a_lost_rank_ends_all_pods_of_its_group_and_no_other() -> None:
     lost = names(world)["0-2"]
     world.rank_ends(lost)
     made = world.reconcile()
-    assert sorted(each.pod["metadata"]["labels"][REPLICA_GROUP] for each in made.regroup) == ["0", "0", "0"]
-    assert {each.grace for each in made.regroup} == {1}
+    assert sorted(each.pod["metadata"]["labels"][REPLICA_GROUP] for each in made.endings) == ["0", "0", "0"]
+    assert {each.grace for each in made.endings} == {1}
     assert world.status["readyReplicas"] == 1
     told = world.status["history"][0]
     assert (told["action"], told["from"]) == ("GroupRestarted", lost.removesuffix("-2"))
@@ -151,7 +151,7 @@ def test_any_rank_that_is_lost_takes_its_group_along(rank: int) -> None:
     world = world_of_groups()
     world.now += timedelta(minutes=5)
     world.rank_ends(names(world)[f"0-{rank}"])
-    assert len(world.reconcile().regroup) == 3
+    assert len(world.reconcile().endings) == 3
 
 
 def test_a_pod_that_was_replaced_cannot_join_the_others() -> None:
@@ -161,7 +161,7 @@ def test_a_pod_that_was_replaced_cannot_join_the_others() -> None:
     world.engine = lambda _: starting()  # the new rank does not get ready, and the others fall silent at the next request
     world.kubernetes()
     world.now += timedelta(seconds=10)
-    assert len(world.reconcile().regroup) == 3
+    assert len(world.reconcile().endings) == 3
     assert "-g0-1 was replaced: " in world.status["history"][0]["cause"]
 
 
@@ -170,7 +170,7 @@ def test_a_rank_that_leaves_lets_the_others_answer_their_last_requests() -> None
     world.now += timedelta(minutes=5)
     world.pods[names(world)["0-2"]]["metadata"]["deletionTimestamp"] = "2026-11-20T02:05:00Z"
     made = world.reconcile()
-    assert [(each.pod["metadata"]["name"][-1], each.grace) for each in made.regroup] == [("0", None), ("1", None)]
+    assert [(each.pod["metadata"]["name"][-1], each.grace) for each in made.endings] == [("0", None), ("1", None)]
     assert "is leaving" in world.status["history"][0]["cause"]
 
 
@@ -179,7 +179,7 @@ def test_a_group_that_goes_anyway_is_not_started_anew() -> None:
     world.now += timedelta(minutes=5)
     world.rank_ends(names(world)["1-2"])
     world.edit(replicas=1)
-    assert world.reconcile().regroup == ()
+    assert world.reconcile().endings == ()
 
 
 def test_ranks_that_fail_alike_are_started_alike_and_given_up_as_one_pod_is() -> None:
@@ -201,7 +201,7 @@ def test_a_group_that_never_served_gets_a_moment_and_then_longer_and_longer_ones
         world.now += timedelta(seconds=60)
         world.rank_ends(names(world)["0-2"])
         begun = world.now
-        while not (made := world.reconcile()).regroup:
+        while not (made := world.reconcile()).endings:
             assert made.requeue_after is not None
             world.now += made.requeue_after
         waited.append((world.now - begun).total_seconds())

@@ -226,13 +226,6 @@ def test_a_pod_that_is_being_prepared_is_looked_at_again_when_it_has_been_so_for
     assert world.condition("Degraded")[1] == "NotPrepared"
 
 
-def test_a_model_that_is_being_deleted_is_left_alone() -> None:
-    world = serving_world()
-    world.deleted = True
-    made = world.reconcile()
-    assert (made.objects, made.delete, made.status) == ((), (), None)
-
-
 def test_a_lost_status_is_made_again_without_touching_the_pods() -> None:
     world = serving_world()
     world.lose_status()

@@ -12,7 +12,7 @@ import allod_adapters
 from allod.api.adapter import Adapter
 from allod.domain.serving.adapters.adapters import Room, text
 from allod.domain.serving.adapters.adapters import orders as ordered
-from allod_adapters import Order, RefusedError, base_shapes, check, header, orders
+from allod_adapters import Order, RefusedError, base_shapes, check, header, hub_cache, orders
 from support.lora import SMOLLM2, SMOLLM2_360M, Base, checkpoint, lora
 from unit.engine.fake import Client, Engine, serving, whole_body
 
@@ -119,7 +119,7 @@ async def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 def base_of(keeper: allod_adapters.Watchdog, folder: Path) -> None:
     """The application of this test has no vllm_config that would name its model."""
-    keeper.adapters.base = base_shapes(str(folder), "")
+    keeper.adapters.base = base_shapes(str(folder), folder)
 
 
 async def test_a_pod_is_ready_only_when_its_adapters_were_tried(pod: Pod) -> None:
@@ -308,7 +308,7 @@ async def test_clients_reach_none_of_the_routes_that_load(pod: Pod) -> None:
 )
 def test_an_adapter_that_does_not_fit_is_refused_with_numbers(tmp_path: Path, made: dict[str, Any], rank: int, says: str) -> None:
     lora(tmp_path / "a", **{"base": SMALL} | made)
-    base = base_shapes(str(checkpoint(tmp_path / "model", SMALL)), "")
+    base = base_shapes(str(checkpoint(tmp_path / "model", SMALL)), tmp_path)
     try:
         check(Order("a", "1", str(tmp_path / "a"), rank), base)
         said = ""
@@ -352,16 +352,20 @@ def test_layers_of_other_names_than_the_checkpoints_are_left_to_vllm(tmp_path: P
     check(Order("a", "1", str(tmp_path / "a"), 16), {"language_model.model.layers.0.self_attn.q_proj": (64, 64)})
 
 
-def test_a_downloaded_models_shapes_are_found_in_vllms_cache(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "hub/models--corp--small/snapshots/0123abc", SMALL)
-    assert base_shapes("corp/small", str(tmp_path))["model.layers.1.self_attn.v_proj"] == (32, 64)
-    assert base_shapes("corp/none", str(tmp_path)) == {}
+@pytest.mark.parametrize(("variable", "below"), [("HF_HOME", "hub"), ("HF_HUB_CACHE", ".")])
+def test_a_downloaded_models_shapes_are_found_in_vllms_cache(
+    variable: str, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path))
+    checkpoint(tmp_path / below / "models--corp--small/snapshots/0123abc", SMALL)
+    assert base_shapes("corp/small", hub_cache())["model.layers.1.self_attn.v_proj"] == (32, 64)
+    assert base_shapes("corp/none", hub_cache()) == {}
 
 
 def test_packed_weights_say_nothing_of_shapes(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "model", SMALL, dtype="I32")
     assert header(folder / "model.safetensors")
-    assert base_shapes(str(folder), "") == {}
+    assert base_shapes(str(folder), tmp_path) == {}
 
 
 def test_the_fixtures_are_made_for_the_models_that_they_name() -> None:

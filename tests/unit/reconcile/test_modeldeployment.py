@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from allod.adapters.errors import Conflict, Invalid, Unavailable
 from allod.domain.manifest import Ref
+from allod.domain.serving.health.measurement import Measurement
 from allod.domain.serving.seen import EngineFigures
 from support.drive import NAMESPACE, Drive
 
@@ -203,26 +203,6 @@ def younger(model: Manifest) -> None:
     model["metadata"]["creationTimestamp"] = "2026-11-20T00:00:01Z"
 
 
-async def test_a_step_is_told_once_and_logged_once(drive: Drive, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "allod"):
-        await settled(drive)
-        drive.restart()
-        await drive.reconcile()
-    reasons = [each["reason"] for each in drive.cluster.of_kind("Event")]
-    assert reasons.count("RevisionCreated") == 1
-    told = [record for record in caplog.records if record.__dict__.get("reason") == "RevisionCreated"]
-    assert len(told) == 1
-
-
-async def test_an_event_that_is_refused_does_not_stop_the_model(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(*_: object) -> Manifest:
-        raise Invalid("the namespace is being terminated")
-
-    monkeypatch.setattr(drive.cluster, "create", refuse)
-    await settled(drive)
-    assert drive.condition("Ready")["status"] == "True"
-
-
 async def test_an_api_server_that_is_away_is_left_to_the_queue(drive: Drive) -> None:
     drive.create()
     drive.cluster.down = True
@@ -249,6 +229,21 @@ async def test_monitors_come_with_the_api_and_go_with_the_wish(drive: Drive) -> 
     drive.edit(monitoring={"podMonitor": False, "prometheusRule": False})
     await drive.settle()
     assert drive.cluster.names("PodMonitor") == drive.cluster.names("PrometheusRule") == ()
+
+
+async def test_a_prometheus_that_is_away_is_said_and_changes_nothing_else(drive: Drive) -> None:
+    await settled(drive)
+    before = {kind: drive.condition(kind) for kind in ("Ready", "Progressing", "Degraded", "Stalled")}
+    drive.windows.measured = Measurement("Prometheus at http://p does not answer: Connection refused")
+    await drive.reconcile()
+    assert drive.condition("Measured")["reason"] == "PrometheusUnavailable"
+    assert {kind: drive.condition(kind) for kind in before} == before
+    drive.windows.measured = Measurement(known=("chat-0",))
+    await drive.reconcile()
+    assert drive.condition("Measured")["status"] == "True"
+    drive.windows.measured = None
+    await drive.reconcile()
+    assert "Measured" not in {each["type"] for each in drive.model()["status"]["conditions"]}
 
 
 async def test_a_route_comes_with_the_gateway_api_and_goes_with_the_wish(drive: Drive) -> None:
@@ -310,28 +305,6 @@ async def test_drift_is_repaired(drive: Drive, what: str) -> None:
 
 def essence(manifest: Manifest) -> Any:
     return manifest["metadata"].get("labels"), manifest["metadata"].get("annotations"), manifest["spec"]
-
-
-async def test_what_the_api_server_writes_in_its_own_way_is_sent_once(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = drive.cluster._store  # noqa: SLF001  # the fake's own hand, to give it a habit of the real one
-
-    def normalising(verb: str, target: Ref, new: Manifest, **more: bool) -> Manifest:
-        if target.kind == "PodDisruptionBudget":
-            new = {**new, "spec": {**new["spec"], "maxUnavailable": "1 (as I write it)"}}
-        return store(verb, target, new, **more)
-
-    monkeypatch.setattr(drive.cluster, "_store", normalising)
-    await settled(drive)
-    asked: list[Ref] = []
-    apply = drive.cluster.apply
-
-    async def counting(manifest: Manifest) -> Manifest:
-        asked.append(Ref(manifest["apiVersion"], manifest["kind"], NAMESPACE, manifest["metadata"]["name"]))
-        return await apply(manifest)
-
-    monkeypatch.setattr(drive.cluster, "apply", counting)
-    await drive.reconcile()
-    assert asked == []
 
 
 async def test_a_group_that_lost_a_rank_is_ended_gently_enough_that_its_gpus_are_free_before_they_are_asked_for(drive: Drive) -> None:

@@ -15,6 +15,7 @@ from allod.api.modeldeployment import ModelDeployment
 from allod.cli.main import to_yaml
 from allod.domain.names import APPLIED
 from allod.domain.serving.decide import decide
+from allod.domain.serving.groups.turn import in_full
 from allod.domain.serving.revision import digest
 from allod.domain.serving.seen import Seen
 from allod.render.monitoring import podmonitor, prometheusrule
@@ -39,7 +40,7 @@ def rendered(raw: dict[str, Any], apis: frozenset[str] = OPTIONAL) -> list[Manif
     meta = {"namespace": "ai", "uid": "5a0a9a1e", "generation": 1} | raw["metadata"]
     model = ModelDeployment.model_validate(raw | {"metadata": meta})
     seen = Seen(model=model, status={}, children=(), pods=(), defaults=DEFAULTS, apis=apis)
-    return list(plan(seen, decide(seen, START)).objects)
+    return list(plan(seen, in_full(decide(seen, START), model.spec.replicas)).objects)
 
 
 def model(name: str) -> dict[str, Any]:
@@ -171,18 +172,6 @@ def test_three_timeouts_set_probes_grace_and_the_engines_own_limits_together() -
     assert pod(spec)["spec"]["terminationGracePeriodSeconds"] >= sleeps + 90 + 12
 
 
-def test_llama_cpp_drains_before_it_is_told_to_end() -> None:
-    spec = {
-        "model": {"uri": "pvc://m/a.gguf"},
-        "engine": {"type": "LlamaCpp"},
-        "resources": {"memory": "1Gi"},
-        "health": {"drainTimeout": "30s"},
-    }
-    assert engine(spec)["lifecycle"]["preStop"]["sleep"]["seconds"] == 30
-    assert pod(spec)["spec"]["terminationGracePeriodSeconds"] > 30
-    assert engine(spec | {"health": {"drainTimeout": "0s"}})["lifecycle"]["preStop"]["sleep"]["seconds"] == 5
-
-
 @pytest.mark.parametrize(
     ("uri", "location", "volume"),
     [
@@ -253,29 +242,6 @@ def test_clients_are_those_of_the_namespace_or_those_that_are_named(written: dic
 def test_the_users_flags_come_last(spec: dict[str, Any], flags: int) -> None:
     given = engine(spec)["args"][-flags:]
     assert given in (["--no-async-scheduling", "--enable-prefix-caching", "--seed=1"], ["--lora-modules", "a=/a"])
-
-
-def test_llama_cpp_gets_its_flags_as_separate_words() -> None:
-    engine_ = {
-        "type": "LlamaCpp",
-        "maxModelLen": 1024,
-        "maxNumSeqs": 4,
-        "threads": 6,
-        "args": {"cont-batching": "false", "top-k": "5", "webui": "true"},
-    }
-    spec = {"model": {"uri": "pvc://m/a.gguf", "aliases": ["b"]}, "engine": engine_ | {"extraArgs": ["-v"]}, "resources": {"memory": "1Gi"}}
-    args = engine(spec)["args"]
-    assert args[:8] == ["-m", "/models/a.gguf", "--alias", "chat,b", "-c", "4096", "--parallel", "4"]
-    assert args[-5:] == ["--no-cont-batching", "--top-k", "5", "--webui", "-v"]
-    assert args[args.index("-t") + 1] == "6"
-    assert "--embedding" in engine(spec | {"model": {"uri": "pvc://m/a.gguf", "task": "Embed"}})["args"]
-
-
-def test_llama_cpp_gets_shared_memory_only_where_it_is_asked_for() -> None:
-    spec = {"model": {"uri": "pvc://m/a.gguf"}, "engine": {"type": "LlamaCpp"}, "resources": {"memory": "1Gi"}}
-    assert [volume["name"] for volume in pod(spec)["spec"]["volumes"]] == ["model", "tmp"]
-    asked = spec | {"resources": {"memory": "1Gi", "sharedMemory": "64Mi"}}
-    assert [volume["name"] for volume in pod(asked)["spec"]["volumes"]] == ["model", "shm", "tmp"]
 
 
 def test_served_name_and_aliases_are_given_in_this_order() -> None:

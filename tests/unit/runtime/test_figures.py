@@ -38,11 +38,14 @@ class Cluster:
         self.asked = 0
         self.answer: EngineFigures | None = FIGURES
         self.away = False
+        self.bug: Exception | None = None
         self.told: list[str] = []
         self.reader = EngineReader(self, self.pods.get, lambda pod: self.told.append(pod["metadata"]["name"]))
 
     async def figures(self, _address: str, _port: int) -> EngineFigures | None:
         self.asked += 1
+        if self.bug:
+            raise self.bug
         if self.away:
             raise Unavailable("no answer")
         return self.answer
@@ -94,6 +97,35 @@ async def test_an_engine_that_does_not_answer_is_asked_ever_more_rarely(cluster:
     assert 10 < cluster.asked < 25
     cluster.away = False
     assert await cluster.look(pod(), seconds=600) == {"5b21aa0c": FIGURES}
+
+
+async def test_to_ask_again_and_again_does_not_hurry_an_engine_that_does_not_answer(cluster: Cluster) -> None:
+    cluster.away = True
+    for _ in range(600):  # reconciles of a busy model
+        await cluster.look(pod(), seconds=1)
+    assert 5 < cluster.asked < 15, cluster.asked
+
+
+async def test_a_new_start_is_asked_at_once_however_long_the_old_one_did_not_answer(cluster: Cluster) -> None:
+    cluster.away = True
+    await cluster.look(pod(), seconds=3600)
+    cluster.away = False
+    assert await cluster.look(pod(restarts=1)) == {"5b21aa0c": FIGURES}
+
+
+async def test_an_engine_that_leaves_or_has_ended_is_not_asked(cluster: Cluster) -> None:
+    leaving, ended = pod(), pod("chat-1")
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-20T00:00:00Z"
+    ended["status"]["phase"] = "Failed"
+    assert await cluster.look(leaving, ended) == {}
+    assert cluster.asked == 0
+
+
+async def test_an_answer_that_nobody_foresaw_ends_nothing(cluster: Cluster) -> None:
+    cluster.bug = OverflowError("cannot convert float infinity to integer")
+    await cluster.look(pod())
+    cluster.bug = None
+    assert await cluster.look(pod(), seconds=2) == {"5b21aa0c": FIGURES}
 
 
 async def test_a_pod_that_is_gone_is_not_asked_for_ever(cluster: Cluster) -> None:

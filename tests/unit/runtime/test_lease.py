@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from allod.adapters.errors import Invalid
+from allod.adapters.errors import Invalid, Unavailable
 from allod.runtime.lease import Lease, LeaseLost, lease_ref
 from support.cluster import FakeCluster
+
+if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
 
 pytestmark = pytest.mark.looptime
 
@@ -129,3 +132,58 @@ async def test_a_refused_lease_is_a_sentence_for_readyz(cluster: FakeCluster, mo
     await asyncio.sleep(1)
     assert candidate.problem == 'leases "allod" is forbidden'
     waiting.cancel()
+
+
+async def test_a_leader_whose_answers_come_late_gives_up_before_another_may_lead(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candidate counts from the write. The answer to the write may come eight seconds later."""
+    first, second = lease(cluster, "a"), lease(cluster, "b")
+    await first.acquire()
+    holding = asyncio.create_task(first.hold())
+    await asyncio.sleep(0.5)
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(5)
+    replace = cluster.replace
+
+    async def late(record: Manifest) -> Manifest:
+        answer = await replace(record)
+        if record["spec"]["holderIdentity"] == "a":
+            await asyncio.sleep(7.9)
+            monkeypatch.setattr(cluster, "replace", lost)
+        return answer
+
+    async def lost(record: Manifest) -> Manifest:
+        if record["spec"]["holderIdentity"] == "a":
+            raise Unavailable("no answer")
+        return await replace(record)
+
+    monkeypatch.setattr(cluster, "replace", late)
+    with pytest.raises(LeaseLost):
+        await holding
+    assert not waiting.done(), "two lead"
+    await waiting
+
+
+async def test_a_first_answer_that_comes_late_counts_from_its_question_too(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = cluster.create
+
+    async def late(record: Manifest) -> Manifest:
+        answer = await create(record)
+        await asyncio.sleep(9)
+        return answer
+
+    monkeypatch.setattr(cluster, "create", late)
+    first = lease(cluster, "a")
+    await first.acquire()
+    cluster.down = True
+    with pytest.raises(LeaseLost):
+        await first.hold()
+    assert now() <= 11, "two seconds of which are the pause before the next attempt"
+
+
+async def test_a_lease_in_which_nothing_stands_is_free(cluster: FakeCluster) -> None:
+    """As `kubectl create` makes it of a manifest without a spec, which the API allows."""
+    cluster.add({"apiVersion": TARGET.api_version, "kind": TARGET.kind, "metadata": {"name": TARGET.name, "namespace": TARGET.namespace}})
+    await lease(cluster, "a").acquire()
+    assert (spec(cluster)["holderIdentity"], spec(cluster)["leaseTransitions"], now()) == ("a", 0, 0)

@@ -13,7 +13,8 @@ from allod.domain.manifest import Ref, ref
 from allod.domain.serving.health.counts import Counts
 from allod.domain.serving.health.slos import slo_finding
 from allod.domain.serving.health.windows import Reading
-from allod.runtime.scrapes import PERIOD, Scrapes
+from allod.runtime.measures import PERIOD
+from allod.runtime.scrapes import Scrapes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -47,6 +48,8 @@ class Cluster:
         self.failing = 0.0
         """Part of the requests."""
         self.away: set[str] = set()
+        self.broken: set[str] = set()
+        """Their pages are such that we have a bug."""
         self.slow = 0.0
         self.begun = asyncio.Event()
         self.at_once, self.most_at_once = 0, 0
@@ -64,6 +67,8 @@ class Cluster:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.slow)
         self.at_once -= 1
+        if address in self.broken:
+            raise OverflowError("cannot convert float infinity to integer")
         if address in self.away:
             raise Unavailable("no answer")
         return Reading(Counts({"answered": self.answered, "failed": self.failed}), 1.0)
@@ -227,6 +232,31 @@ async def test_another_pod_of_the_name_begins_anew(cluster: Cluster) -> None:
     await cluster.serve(30)
     found = cluster.look(pod(uid="u2"))[HASH]["errors"]
     assert (found.full, found.requests <= 300) == (False, True)
+
+
+async def test_a_page_that_we_fail_on_costs_nobody_else_anything(cluster: Cluster) -> None:
+    cluster.broken.add("a")
+    pods = [pod("a"), *(pod(f"p{number}", model=f"m{number}") for number in range(8))]
+    cluster.look(*pods)
+    await cluster.serve(100)
+    asked = Counter(name for _, name in cluster.asked)
+    assert min(asked[f"p{number}"] for number in range(8)) >= 8
+    assert 2 <= asked["a"] <= 4, "by the backoff"
+    cluster.broken.clear()
+    await cluster.serve(200)
+    assert cluster.look(*pods)[HASH]["errors"].full
+
+
+async def test_a_pod_that_is_gone_leaves_its_successor_no_backoff(cluster: Cluster) -> None:
+    cluster.away.add("chat-0")
+    cluster.look(pod())
+    await cluster.serve(600)
+    cluster.pods.clear()
+    await cluster.serve(70)
+    asked = len(cluster.asked)
+    cluster.look(pod(uid="u2"))
+    await cluster.serve(45)
+    assert len(cluster.asked) - asked >= 3
 
 
 @pytest.mark.parametrize("how", ["forget", "find out"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from allod.adapters.prometheus import Access
 from allod.runtime.settings import BadSettings, Settings
 
 IMAGES = {
@@ -35,6 +36,16 @@ def test_everything_can_be_said() -> None:
     assert (settings.http_host, settings.http_port, settings.log_level) == ("127.0.0.1", 9090, "DEBUG")
 
 
+def test_a_prometheus_has_an_address_and_what_it_takes_to_be_let_in() -> None:
+    given = {"ALLOD_PROMETHEUS_URL": "https://prometheus.example.com/base/", "ALLOD_PROMETHEUS_TOKEN_FILE": "/token"}
+    assert Settings.from_environment(IMAGES).prometheus is None
+    assert Settings.from_environment(IMAGES | given).prometheus == Access("https://prometheus.example.com/base", "", "/token", {})
+    labels = {"ALLOD_PROMETHEUS_CA_FILE": "/ca", "ALLOD_PROMETHEUS_MATCH_LABELS": '{"cluster": "zurich"}'}
+    assert Settings.from_environment(IMAGES | given | labels).prometheus == Access(
+        "https://prometheus.example.com/base", "/ca", "/token", {"cluster": "zurich"}
+    )
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert Settings.from_environment(IMAGES | {"ALLOD_NAMESPACES": " ", "POD_NAMESPACE": ""}).namespaces == ()
 
@@ -49,6 +60,12 @@ def test_two_processes_outside_a_cluster_have_different_names() -> None:
         ({"ALLOD_VLLM_IMAGE": ""}, "ALLOD_VLLM_IMAGE must be set"),
         ({"ALLOD_HTTP_PORT": "http"}, "ALLOD_HTTP_PORT is 'http': write a port number"),
         ({"ALLOD_HTTP_PORT": "70000"}, "ALLOD_HTTP_PORT is '70000'"),
+        ({"ALLOD_PROMETHEUS_URL": "prometheus:9090"}, r"ALLOD_PROMETHEUS_URL is 'prometheus:9090': write http\(s\)://HOST"),
+        ({"ALLOD_PROMETHEUS_URL": "https://p/?a=b"}, "ALLOD_PROMETHEUS_URL is 'https://p/"),
+        ({"ALLOD_PROMETHEUS_URL": "http://ada:x1y2@p"}, "^ALLOD_PROMETHEUS_URL has a password in it: use a token, by prometheus.token"),
+        ({"ALLOD_PROMETHEUS_URL": "http://p", "ALLOD_PROMETHEUS_TOKEN_FILE": "/t"}, "has to begin with https:// where a token is sent"),
+        ({"ALLOD_PROMETHEUS_URL": "http://p", "ALLOD_PROMETHEUS_MATCH_LABELS": "a=b"}, "MATCH_LABELS is 'a=b': write a JSON object"),
+        ({"ALLOD_PROMETHEUS_URL": "http://p", "ALLOD_PROMETHEUS_MATCH_LABELS": '{"a": 1}'}, "write a JSON object of strings"),
         ({"ALLOD_LOG_LEVEL": "loud"}, "ALLOD_LOG_LEVEL is 'loud': write one of DEBUG, INFO"),
     ],
 )

@@ -170,3 +170,31 @@ def test_an_own_write_is_told_apart_from_what_others_did(heard: Heard) -> None:
     store.put(thing(version=6))
     assert heard.news == [("new", "chat-1")]
     assert wrote == ["chat-1"]
+
+
+def test_a_late_state_of_an_object_that_was_replaced_does_not_replace_the_new_one(store: Store, heard: Heard) -> None:
+    store.put(thing(uid="new", version=20))
+    heard.news.clear()
+    store.put(thing(uid="old", version=12))
+    store.wrote(thing(uid="old", version=13))
+    found = store.get(CHAT)
+    assert found is not None
+    assert (found["metadata"]["uid"], heard.news) == ("new", [])
+
+
+def test_an_object_that_is_told_as_deleted_and_lives_on_is_known_again(store: Store) -> None:
+    """It lost the label by which we watch, at version 6, and has it again since version 7."""
+    store.put(thing(version=5))
+    store.drop(thing(version=6))
+    store.put(thing(version=5))
+    assert store.get(CHAT) is None
+    store.wrote(thing(version=7))
+    store.drop(thing(version=6))
+    assert version(store) == "7", "and what is told late changes nothing"
+
+
+def test_what_a_listing_did_not_show_is_not_brought_back_by_what_was_before_it(store: Store) -> None:
+    store.put(thing(version=5))
+    store.replace(STATEFULSETS, "", Listing((), "40"))
+    store.put(thing(version=39))
+    assert store.get(CHAT) is None

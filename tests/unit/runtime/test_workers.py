@@ -58,6 +58,13 @@ async def test_two_looks_that_never_agree_come_ever_more_rarely() -> None:
     assert seen[-1] - seen[-2] == 30
 
 
+async def test_a_deadline_is_looked_at_in_time_also_after_a_change() -> None:
+    def story(n: int) -> Outcome:
+        return Outcome(changed=n in (1, 2, 3, 4, 5, 6), requeue_after=timedelta(seconds=3) if n == 6 else None)
+
+    assert await times(story, 3600) == [0, 1, 3, 7, 15, 30 + 1, 31 + 3], "and not after the 30 s of the backoff"
+
+
 async def test_a_deadline_is_looked_at_in_time() -> None:
     assert await times(lambda n: Outcome(requeue_after=timedelta(minutes=5) if n == 1 else None), 3600) == [0, 300]
 

@@ -124,3 +124,21 @@ def test_jitter_only_lengthens(chance: float, delay: float) -> None:
 
 def test_a_thousand_failures_are_no_overflow() -> None:
     assert EXACT.delay(1000) == 30
+
+
+async def test_a_key_whose_work_fails_stops_nobody_and_is_tried_again(queue: WorkQueue[str], caplog: pytest.LogCaptureFixture) -> None:
+    worked: list[tuple[str, float]] = []
+
+    async def work(key: str) -> None:
+        worked.append((key, asyncio.get_running_loop().time()))
+        if key == "bad" and len(worked) < 4:
+            raise OverflowError("cannot convert float infinity to integer")
+
+    queue.add("bad")
+    queue.add("good")
+    serving = asyncio.create_task(queue.serve(work))
+    await asyncio.sleep(5)
+    serving.cancel()
+    assert worked == [("bad", 0), ("good", 0), ("bad", 0.5), ("bad", 1.5)], "by the backoff"
+    assert [record.message for record in caplog.records] == ["a task failed"] * 2
+    assert all(record.exc_info for record in caplog.records), "a bug of ours: with its traceback"

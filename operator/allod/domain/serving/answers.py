@@ -11,6 +11,7 @@ from allod.domain.serving import weights, wishes
 from allod.domain.serving.adapters import answers as adapteranswers
 from allod.domain.serving.canary import canary, gateway
 from allod.domain.serving.crossroads import ASLEEP, WAKING
+from allod.domain.serving.engine import download
 from allod.domain.serving.health.finding import CONCERNS, Finding
 from allod.domain.serving.standby import answers as standbys
 from allod.domain.serving.standby import drill as drills
@@ -39,6 +40,7 @@ def conditions(outcome: Outcome) -> tuple[Condition, ...]:
         *(standbys.conditions(outcome) if outcome.found.standby or outcome.away else ()),
         *((route_accepted(outcome),) if outcome.seen.model.spec.rollout.canary.parent_ref else ()),
         *adapteranswers.conditions(outcome),
+        *((outcome.seen.measurement.condition(),) if outcome.seen.measurement else ()),
     )
 
 
@@ -65,7 +67,7 @@ def _not_ready(outcome: Outcome) -> tuple[str, str]:
         return WAKING, f"revision {outcome.step.home} starts again from no replicas"
     if active and active.proven:
         return "Unavailable", f"no {outcome.unit} of revision {outcome.step.home} serves at present"
-    return "Starting", f"revision {outcome.found.desired.hash} is starting"
+    return "Starting", f"revision {outcome.found.desired.hash} is starting" + (f": {awaits}" if (awaits := _awaits(outcome)) else "")
 
 
 def progressing(outcome: Outcome) -> Condition:
@@ -149,7 +151,7 @@ def model_available(outcome: Outcome) -> Condition:
         return Condition("ModelAvailable", "True", "Loaded", "the engine has loaded the model")
     if subject and subject.inspection:
         return Condition("ModelAvailable", "True", "Inspected", "the model's files were found and read")
-    return Condition("ModelAvailable", "Unknown", "NotReadYet", "nobody has read the model's files yet")
+    return Condition("ModelAvailable", "Unknown", "NotReadYet", _awaits(outcome) or "nobody has read the model's files yet")
 
 
 def gpus_available(outcome: Outcome) -> Condition:
@@ -184,6 +186,14 @@ def fits_memory(outcome: Outcome) -> Condition:
     if subject and (subject.ready or subject.proven):
         return Condition("FitsMemory", "True", "Loaded", "the engine has loaded the model")
     return Condition("FitsMemory", "Unknown", "NotReckoned", "the model has not been read yet")
+
+
+def _awaits(outcome: Outcome) -> str:
+    """What an engine of the revision in question is about before it serves; empty while none runs, or where it is nothing special."""
+    subject = outcome.subject
+    engines = (pods.container(pod, pods.ENGINE) for pod in subject.pods) if subject else ()
+    loads = any(engine.running and not engine.started for engine in engines if engine)
+    return download.awaited(subject.revision.snapshot) if subject and loads else ""
 
 
 def _found(kind: str, outcome: Outcome) -> Condition | None:

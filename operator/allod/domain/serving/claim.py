@@ -80,6 +80,12 @@ class Claim:
         return self.stage(name), self.created, self.name
 
 
+def standby_of(spec: Mapping[str, Any]) -> str | None:
+    """Name of the ModelDeployment that answers for it, by the document of its spec."""
+    name: str | None = ((spec.get("standby") or {}).get("modelDeploymentRef") or {}).get("name")
+    return name
+
+
 def served_names(name: str, spec: Mapping[str, Any]) -> frozenset[str]:
     """The names under which the ModelDeployment `name` answers, by its spec or by the snapshot of one of its revisions."""
     model = spec.get("model") or {}

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 def decide(seen: Seen, now: datetime) -> Decision:
     """Decide what becomes of the model. `now` is UTC with its zone."""
-    if seen.model.metadata.deletion_timestamp:
-        return Decision(hands_off=True)
     found = survey(seen, now)
     refused = refusal(seen, found)
     suspended = seen.model.spec.suspend

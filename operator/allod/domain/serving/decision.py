@@ -51,7 +51,7 @@ class Decision:
     turned: tuple[Turn, ...] = ()
     """Pods that are taken out of every Service, or put back."""
     hands_off: bool = False
-    """`spec.suspend`, or the object is being deleted: report, and touch nothing."""
+    """`spec.suspend`: report, and touch nothing."""
     status: Manifest | None = None
     """The whole new status; None leaves it alone."""
     events: tuple[Event, ...] = ()

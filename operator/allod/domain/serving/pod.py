@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from allod.contracts.hubrefusal import hub_refusal
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -151,6 +153,8 @@ def seconds_between(start: str | None, end: str | None) -> float:
 
 def last_words(text: str) -> str:
     """Kubelet keeps the end of a failed container's log as its message: the last line that names an error, else the last line."""
+    if refusal := hub_refusal(text):
+        return refusal.message
     said = lines(text)
     telling = [line for line in said if TELLING.search(line)]
     words = (telling or said or [""])[-1]

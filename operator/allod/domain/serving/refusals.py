@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.claim import Claim, Held, served_names, taken
+from allod.domain.serving.claim import Claim, Held, served_names, standby_of, taken
 from allod.domain.serving.engine import flags
 from allod.domain.serving.health.finding import Finding
 from allod.domain.serving.standby.standby import routed
@@ -72,9 +72,4 @@ def _claim(seen: Seen, found: Survey) -> Claim:
     meta, home = seen.model.metadata, found.facts.get(found.home or "")
     holds = Held(served_names(meta.name, home.revision.snapshot), _served(home)) if home else Held()
     asks = served_names(meta.name, found.desired.snapshot)
-    return Claim(meta.name, meta.creation_timestamp, asks, holds, standby_name(seen.model), routed(seen))
-
-
-def standby_name(model: ModelDeployment) -> str | None:
-    """Of the ModelDeployment that answers for it."""
-    return model.spec.standby.model_deployment_ref.name if model.spec.standby else None
+    return Claim(meta.name, meta.creation_timestamp, asks, holds, standby_of(seen.model.spec.document()), routed(seen))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
     from allod.domain.serving.canary.contest import Duel
     from allod.domain.serving.health.beat import Beat
+    from allod.domain.serving.health.measurement import Measurement
     from allod.domain.serving.health.windows import Window
 
 
@@ -99,5 +100,7 @@ class Seen:
     """By revision hash, then by the name of the SLO in `health.slos`; only revisions with pods that were asked."""
     duel: Duel | None = None
     """The revision on trial against the active one, as far as their engines were asked."""
+    measurement: Measurement | None = None
+    """What a Prometheus knows of the serving pods. None: the operator reads their counters itself, or needs none."""
     events: tuple[Manifest, ...] = ()
     """Warning events about the StatefulSets of this model (a refused pod never becomes a pod: quota, policy, admission)."""

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from allod.domain.conditions import timestamp
 from allod.domain.plan import Event
 from allod.domain.quantity import duration
-from allod.domain.serving import answers, wishes
+from allod.domain.serving import answers, page, wishes
 from allod.domain.serving.adapters import answers as adapteranswers
 from allod.domain.serving.canary import story as canarystory
 from allod.domain.serving.crossroads import RETURNED
-from allod.domain.serving.groups.regroup import RESTARTED
-from allod.domain.serving.page import PAGED, paged
+from allod.domain.serving.groups import regroup
 from allod.domain.serving.revision import changes
 from allod.domain.serving.survey import written
 
@@ -29,15 +28,13 @@ if TYPE_CHECKING:
 Steps = list[dict[str, Any]]
 """As in `status.history`: time, action, from, to, cause."""
 
-LONGEST_NOTE = 1024
-"""Of an event, Kubernetes' limit."""
-TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed", RESTARTED, PAGED})
+TROUBLES = frozenset({"RevisionFailed", "RolledBack", "FailedOver", "DrillFailed", regroup.RESTARTED, page.PAGED})
 
 
 def steps(outcome: Outcome) -> Steps:
     """What this decision does that the last status does not know of, newest last."""
     revisions = (_created(outcome), _retried(outcome), _failed(outcome), canarystory.step(outcome))
-    told = (*revisions, *_restarted(outcome), _moved(outcome), _drilled(outcome), _good(outcome), paged(outcome))
+    told = (*revisions, *_restarted(outcome), _moved(outcome), _drilled(outcome), _good(outcome), page.paged(outcome))
     if outcome.seen.model.spec.suspend:  # nothing is done: what is found is told all the same
         told = (_failed(outcome),)
     return [{"time": timestamp(outcome.now)} | step for step in told if step]
@@ -94,7 +91,7 @@ def _failed(outcome: Outcome) -> dict[str, Any] | None:
 
 def _restarted(outcome: Outcome) -> Steps:
     """Groups that lost a rank. What tells of it is gone with their pods, so this is told when it is done."""
-    return [{"action": RESTARTED, "from": each.name, "cause": each.cause} for each in outcome.regroups]
+    return [{"action": regroup.RESTARTED, "from": each.name, "cause": each.cause} for each in outcome.regroups]
 
 
 def _moved(outcome: Outcome) -> dict[str, Any] | None:
@@ -162,17 +159,16 @@ def _good(outcome: Outcome) -> dict[str, Any] | None:
 
 def _note(step: dict[str, Any]) -> str:
     match step["action"]:
-        case "GroupRestarted":
-            note = f"all pods of {step['from']} are started anew: {step['cause']}"
+        case regroup.RESTARTED:
+            return f"all pods of {step['from']} are started anew: {step['cause']}"
         case "RevisionFailed":
-            note = f"revision {step['from']} was given up: {step['cause']}"
-        case "Paged":
-            note = f"a person is needed: {step['cause']}"
+            return f"revision {step['from']} was given up: {step['cause']}"
+        case page.PAGED:
+            return f"a person is needed: {step['cause']}"
         case "RevisionCreated" | "RevisionRestored" | "RevisionRetried" | "RevisionGood":
-            note = f"revision {step['to']}: {step['cause']}"
+            return f"revision {step['to']}: {step['cause']}"
         case _:
-            note = f"{step['from']} -> {step['to']}: {step['cause']}"
-    return note[:LONGEST_NOTE]
+            return f"{step['from']} -> {step['to']}: {step['cause']}"
 
 
 def _turned(outcome: Outcome, answer: Condition) -> Event | None:
@@ -180,11 +176,11 @@ def _turned(outcome: Outcome, answer: Condition) -> Event | None:
     before: Mapping[str, Any] = next((old for old in outcome.seen.status.get("conditions") or [] if old.get("type") == answer.type), {})
     if answer.type == "Degraded":
         worse = answer.status == "True" and before.get("reason") != answer.reason and not _is_failure(outcome)
-        return Event(answer.reason, answer.message[:LONGEST_NOTE], "Warning") if worse else None
+        return Event(answer.reason, answer.message, "Warning") if worse else None
     if answer.status == "True" and before.get("status") != "True":
-        return Event("Ready", answer.message[:LONGEST_NOTE])
+        return Event("Ready", answer.message)
     if answer.status == "False" and before.get("status") == "True":
-        return Event("NotReady", answer.message[:LONGEST_NOTE], "Warning" if outcome.wanted else "Normal")
+        return Event("NotReady", answer.message, "Warning" if outcome.wanted else "Normal")
     return None
 
 

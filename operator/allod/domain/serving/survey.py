@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import REVISION
+from allod.domain.serving import pod as pods
 from allod.domain.serving import trial as trials
 from allod.domain.serving import wishes
 from allod.domain.serving.canary import canary, gateway
+from allod.domain.serving.engine.download import past_hub
 from allod.domain.serving.groups import regroup
 from allod.domain.serving.groups.group import asked, groups, statefulsets
 from allod.domain.serving.groups.lostrank import lost_rank, sentence
@@ -56,9 +58,12 @@ class Survey:
     """Percent of the Gateway's traffic by revision, of those that were seen to get any."""
 
     def look_again(self, now: datetime) -> Iterator[datetime]:
-        """When something turns of which no event tells: a trial, a pod that is prepared for too long."""
-        starts = (since for facts in self.facts.values() for pod in facts.pods if (since := prepared_since(pod)))
+        """When something turns of which no event tells: a trial, a pod that is prepared for too long, a hub that gives after all."""
+        staying = [pod for facts in self.facts.values() for pod in facts.pods]
+        starts = (since for pod in staying if (since := prepared_since(pod)))
         yield from (since + PREPARED for since in starts if since + PREPARED > now)
+        engines = (engine for pod in staying if (engine := pods.container(pod, pods.ENGINE)) and not engine.ready)
+        yield from (moment for engine in engines if (moment := past_hub(engine)) and moment > now)
         yield from (facts.deadline for facts in self.facts.values() if facts.deadline and facts.deadline > now)
 
     @property

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from allod.domain.quantity import duration
+from allod.domain.serving.canary.canary import rules
+from allod.domain.serving.health.measurement import KIND
 from allod.domain.serving.page import AWAY_BY_INTENT
 from allod.render.monitoring.pagerules import NOT_URGENT
 from allod.render.monitoring.promql import condition, pods, span
@@ -33,6 +35,7 @@ def ladder_rules(model: ModelDeployment) -> list[Rule]:
         *([_gpus_missing(model)] if model.spec.resources.gpu else []),
         _operator_silent(model),
         *([_not_scraped(model)] if model.spec.monitoring.pod_monitor else []),
+        *([_not_measured(model)] if model.spec.health.slos or rules(model.spec) else []),
     ]
 
 
@@ -155,4 +158,18 @@ def _not_scraped(model: ModelDeployment) -> Rule:
         lasting=patience(model, BLIND),
         says=f"Model {who(model)} serves and Prometheus reads none of its engines: alerts about errors and latencies are blind.",
         do="Mostly spec.networkPolicy.allowFrom does not name Prometheus: docs/troubleshooting.md, section NotScraped.",
+    )
+
+
+def _not_measured(model: ModelDeployment) -> Rule:
+    """Only an operator that asks a Prometheus has this condition. It may be another one than the one that alerts."""
+    return alert(
+        model,
+        "AllodNotMeasured",
+        "warning",
+        "system",
+        expr=f"max by (reason) ({condition(model, KIND, 'False')}) == 1",
+        lasting=patience(model, BLIND),
+        says=f"The operator cannot judge the errors and latencies of model {who(model)}: {{{{ $labels.reason }}}}.",
+        do=f"No revision of it is given up for them meanwhile. {SECTION_OF_LABEL}.",
     )

@@ -14,16 +14,20 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 
-def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters: bool, nodes: int = 1) -> Manifest:
-    """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then. Ranks have a program of their own."""
+def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters: bool, nodes: int = 1, asks_hub: bool = False) -> Manifest:
+    """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then.
+
+    Ranks have a program of their own, and so has who downloads.
+    """
     keeper = {"allod_adapters.py": _program("adapters.txt")} if keeps_adapters else {}
     ranks = {"rank.py": _program("rank.txt")} if nodes > 1 else {}
+    asks = {"hub.py": _program("hub.txt")} if asks_hub else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(model, child(model.metadata.name, revision), revision),
         "immutable": True,
-        "data": {"watchdog.py": _program("watchdog.txt")} | keeper | ranks,
+        "data": {"watchdog.py": _program("watchdog.txt")} | keeper | ranks | asks,
     }
 
 

@@ -53,6 +53,6 @@ def flags(asked: Demand) -> list[str]:
         "max-model-len": asked.max_model_len,
         "max-num-seqs": asked.max_num_seqs,
     }
-    switches = {"gpu": asked.on_gpu, "pooling": not asked.generates}
+    switches = {"gpu": asked.on_gpu, "pooling": not asked.generates, "needs-pooling": asked.needs_pooling}
     given = [f"--{name}={value}" for name, value in written.items() if value is not None]
     return given + [f"--{name}" for name, on in switches.items() if on]

@@ -25,12 +25,16 @@ def args(model: ModelDeployment, source: Source) -> list[str]:
     """Flags of llama-server. The user's come last, where the later one wins."""
     spec, engine = model.spec, model.spec.engine
     slots = engine.max_num_seqs
+    # A text is embedded or ranked in one batch, and one longer than the batch is refused: 512 tokens, whatever maxModelLen promises.
+    batch = engine.max_model_len if spec.model.task != "Generate" else None
     flags = {
         "-m": source.location,
         "--alias": ",".join([model.served_name, *spec.model.aliases]),
         # The context is shared by the slots, and each is promised maxModelLen. Without a number of slots they share one pool.
         "-c": engine.max_model_len * (slots or 1) if engine.max_model_len else None,
         "--parallel": slots,
+        "--batch-size": batch,
+        "--ubatch-size": batch,
         "-t": engine.threads or (max(1, int(spec.resources.cpu.cores)) if spec.resources.cpu else 1),
         "--host": "0.0.0.0",  # noqa: S104  # a pod's own network; who may reach it is the NetworkPolicy's
         "--port": HTTP_PORT,

@@ -9,7 +9,7 @@ from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION, child
 from allod.domain.plan import Ending, Plan
 from allod.render.metadata import finished
 from allod.render.monitoring import podmonitor, prometheusrule
-from allod.render.serving import adapters, httproute
+from allod.render.serving import adapters, httproute, vllm
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
 from allod.render.serving.history import controller_revision
@@ -38,13 +38,18 @@ def plan(seen: Seen, decision: Decision) -> Plan:
     return Plan(
         objects=objects,
         delete=_obsolete(seen, decision, objects),
-        fence=decision.fence,
-        regroup=tuple(Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence),
+        endings=tuple(_endings(decision)),
         marks=(*(turn.patch for turn in decision.turned), *_nudges(seen, decision)),
         status=decision.status,
         events=decision.events,
         requeue_after=decision.requeue_after,
     )
+
+
+def _endings(decision: Decision) -> Iterator[Ending]:
+    """Each pod once: who hangs is not waited for."""
+    yield from (Ending(pod, 0) for pod in decision.fence)
+    yield from (Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence)
 
 
 def _nudges(seen: Seen, decision: Decision) -> Iterator[Manifest]:
@@ -88,7 +93,8 @@ def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Ma
     if revision.hash not in decision.allocation:
         return
     listed = adapters.ordered(seen.model, revision)
-    configmap = watchdog_configmap(seen.model, revision.hash, keeps_adapters=listed is not None, nodes=revision.nodes)
+    keeps, asks = listed is not None, vllm.asks_hub(kept)
+    configmap = watchdog_configmap(seen.model, revision.hash, keeps_adapters=keeps, nodes=revision.nodes, asks_hub=asks)
     if _needs_watchdog(kept) and ref(configmap) not in _there(seen):
         yield configmap
     if listed is not None:

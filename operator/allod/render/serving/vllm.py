@@ -12,6 +12,7 @@ from allod.render.serving.environment import with_users
 
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment, ModelDeploymentSpec
+    from allod.domain.manifest import Manifest
     from allod.render.serving.sources import Source
 
 WATCHDOG = "/etc/allod"
@@ -24,6 +25,7 @@ SWITCH_SECONDS = 5
 TEARDOWN_SECONDS = 15
 """After the last request vLLM takes 5 to 12 s to end its workers."""
 RANK_PROGRAM = f"{WATCHDOG}/rank.py"
+HUB_PROGRAM = f"{WATCHDOG}/hub.py"
 MASTER_PORT = 29501
 """Where the ranks of several pods meet: vLLM's own default. Beside it each listens on some 13 ports at random (measured)."""
 QUIET = "/health,/metrics,/ping,/allod/ready,/allod/live,/allod/heartbeat"
@@ -31,8 +33,18 @@ QUIET = "/health,/metrics,/ping,/allod/ready,/allod/live,/allod/heartbeat"
 
 
 def command(spec: ModelDeploymentSpec) -> list[str]:
-    """VLLM itself is the first process: it passes signals on, and its orphans end with it. Of several pods the first becomes it."""
-    return [*(["python3", RANK_PROGRAM] if spec.nodes > 1 else []), "vllm", "serve"]
+    """VLLM itself is the first process: it passes signals on, and its orphans end with it.
+
+    Of several pods the first becomes it. What asks the hub becomes it in every pod, once the hub has answered.
+    """
+    ranks = ["python3", RANK_PROGRAM] if spec.nodes > 1 else []
+    asks = ["python3", HUB_PROGRAM] if spec.model.uri.scheme == "hf" else []
+    return [*ranks, *asks, "vllm", "serve"]
+
+
+def asks_hub(kept: Manifest) -> bool:
+    """Whether the pods of a StatefulSet ask a hub before vLLM: of what was rendered, for the spec may mean another model by now."""
+    return any(HUB_PROGRAM in (part.get("command") or ()) for part in kept["spec"]["template"]["spec"]["containers"])
 
 
 def args(model: ModelDeployment, source: Source) -> list[str]:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Said = Mapping[str, AdapterSaid]
 
 State = Literal["Loaded", "Pending", "Refused"]
-LONGEST_NOTE = 1024
-"""Of an event, Kubernetes' limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def events(outcome: Outcome) -> Iterator[Event]:
         if each.state == "Loaded" and old.get("state") != "Loaded":
             yield Event("AdapterLoaded", f"{each.name}: {each.message}")
         if each.state == "Refused" and (old.get("state"), old.get("message")) != ("Refused", each.message):
-            yield Event("AdapterRefused", f"{each.name}: {each.message}"[:LONGEST_NOTE], "Warning")
+            yield Event("AdapterRefused", f"{each.name}: {each.message}", "Warning")
     for name in before.keys() - {each.name for each in found}:
         yield Event("AdapterRemoved", f"{name} is no longer asked for: requests for it get 404")
 

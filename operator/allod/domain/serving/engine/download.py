@@ -1,18 +1,25 @@
-"""Why an engine could not download its model, told from its last words: nobody but the engine talks to the hub.
+"""Why an engine could not download its model: nobody but the engine's container talks to the hub.
+
+Before vLLM starts images/engine/hub.py asks for what it needs, and says exactly what is wrong. What goes wrong after that, and in pods
+that were made before there was that program, is told from vLLM's last words.
 
 Measured with vLLM 0.32, huggingface_hub 2.4 and transformers 5.19 against a mirror that refuses, November 2026. Kubelet keeps the last
 2 KiB of what the engine printed. What a hub says on purpose (no such repository, no such revision, not with this token) stands there. For
 everything else the same words do: no name, no connection, a certificate that is not trusted, 404 of a server that is no hub, a bare 403,
-5xx. Their cause is printed 7 KB earlier. All come within 10 s of asking, or 24 s where it tries again; 396 s where packets vanish.
+5xx. Their cause is printed 7 KB earlier. All come within 10 s of asking, or 24 s where it tries again; 396 s where packets vanish. When
+only the weights are refused they name no cause at all ("Engine core initialization failed").
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from allod.contracts.hubrefusal import hub_refusal
 from allod.domain.serving import pod as pods
+from allod.domain.serving.engine.refusal import Reader, refused
 from allod.domain.serving.health.finding import Finding
 
 if TYPE_CHECKING:
@@ -21,6 +28,8 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
     from allod.domain.serving.health.findings import RevisionSeen
 
+ASKS = timedelta(minutes=1)
+"""What images/engine/hub.py may take until it ends or becomes vLLM: it begins no try after 20 s, and a try takes 30 s."""
 HUB = "https://huggingface.co"
 """Where the engine asks unless HF_ENDPOINT names a mirror. Its words speak of this one even then."""
 NO_REPOSITORY = re.compile(r"(\S+) is not a local folder and is not a valid model identifier listed on")
@@ -39,18 +48,7 @@ class Last:
     pod: str
     words: str
     hub: str
-    secret: str
-    """Its token comes from it; empty: it has none."""
-
-    @property
-    def reader(self) -> str:
-        """As whom, within a sentence."""
-        return f"the owner of the token in Secret {self.secret}" if self.secret else "who has no token"
-
-    @property
-    def remedy(self) -> str:
-        """What gives the right to read."""
-        return "ask for access there" if self.secret else "name a Secret with a token in model.secretRef"
+    reader: Reader
 
 
 def no_repository(last: Last) -> Finding | None:
@@ -58,7 +56,7 @@ def no_repository(last: Last) -> Finding | None:
     found = NO_REPOSITORY.search(last.words)
     if not found:
         return None
-    hidden = f"does not show it to {last.reader}: correct model.uri, or {last.remedy}"
+    hidden = f"does not show it to {last.reader.name}: correct model.uri, or {last.reader.remedy}"
     return Finding("ModelNotFound", f"{last.hub} has no repository {found[1]}, or {hidden}")
 
 
@@ -73,7 +71,9 @@ def bad_token(last: Last) -> Finding | None:
     if not BAD_TOKEN.search(last.words):
         return None
     wrong = (
-        f"does not accept the token in Secret {last.secret}: put a valid one into it" if last.secret else f"wants a token: {last.remedy}"
+        f"does not accept the token in Secret {last.reader.secret}: put a valid one into it"
+        if last.reader.secret
+        else f"wants a token: {last.reader.remedy}"
     )
     return Finding("ModelAccessRefused", f"{last.hub} {wrong}")
 
@@ -81,7 +81,9 @@ def bad_token(last: Last) -> Finding | None:
 def gated(last: Last) -> Finding | None:
     """The hub knows who asks, and does not let them read."""
     found = GATED.search(last.words)
-    return Finding("ModelAccessRefused", f"{last.hub} does not show {found[1]} to {last.reader}: {last.remedy}") if found else None
+    return (
+        Finding("ModelAccessRefused", f"{last.hub} does not show {found[1]} to {last.reader.name}: {last.reader.remedy}") if found else None
+    )
 
 
 def no_answer(last: Last) -> Finding | None:
@@ -103,19 +105,40 @@ def not_downloaded(seen: RevisionSeen) -> Finding | None:
     All of these may pass, as a mirror fills and tokens are renewed: told at once, given up only like a crash loop.
     """
     for pod, container in seen.engines():
-        last = _last(pod, container.ended.get("message", ""), seen.spec)
-        found = next((found for read in READINGS if (found := read(last))), None)
+        found = _told(pod, container, seen)
         if found:
             return replace(found, gives_up="WhenAnotherServes") if container.restarts >= pods.RESTARTS else found
     return None
 
 
-def _last(pod: Manifest, printed: str, spec: Mapping[str, Any]) -> Last:
-    env = spec.get("engine", {}).get("env") or []
+def _told(pod: Manifest, container: pods.Container, seen: RevisionSeen) -> Finding | None:
+    printed = container.ended.get("message", "")
+    reader = Reader((seen.spec.get("model", {}).get("secretRef") or {}).get("name", ""))
+    if refusal := hub_refusal(printed):
+        until = past_hub(container)
+        return None if until and seen.now >= until else refused(refusal, reader)
+    last = Last(pods.name(pod), _open("\n".join(pods.lines(printed))), hub(seen.spec), reader)
+    return next((found for read in READINGS if (found := read(last))), None)
+
+
+def past_hub(container: pods.Container) -> datetime | None:
+    """When an engine that a hub refused before has surely got what it asked for. None: it does not run, or was not refused."""
+    if not container.running or not container.since or not hub_refusal(container.ended.get("message", "")):
+        return None
+    return datetime.fromisoformat(container.since) + ASKS
+
+
+def awaited(spec: Mapping[str, Any]) -> str:
+    """What an engine that runs and does not serve yet is about, of a spec as the user wrote it; empty when it downloads nothing."""
+    uri = str((spec.get("model") or {}).get("uri", ""))
+    return f"the engine downloads {uri.removeprefix('hf://')} from {hub(spec)}, or loads it" if uri.startswith("hf://") else ""
+
+
+def hub(spec: Mapping[str, Any]) -> str:
+    """Where it downloads from."""
+    env = (spec.get("engine") or {}).get("env") or []
     mirror = next((variable.get("value") for variable in env if variable["name"] == "HF_ENDPOINT"), None)
-    secret = (spec.get("model", {}).get("secretRef") or {}).get("name", "")
-    words = "\n".join(pods.lines(printed))
-    return Last(pods.name(pod), _open(words), _open(mirror or HUB), secret)
+    return _open(mirror or HUB)
 
 
 def _open(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from allod.domain.serving import pod as pods
 
 if TYPE_CHECKING:
+    from allod.domain.serving.decision import Decision
     from allod.domain.serving.rollout import Step
     from allod.domain.serving.survey import Survey
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 def in_turn(found: Survey, step: Step) -> Step:
     """The step with no more groups than those that have all their nodes, and one. None that is there goes for that."""
     return replace(step, allocation={name: _started(found, name, replicas) for name, replicas in step.allocation.items()})
+
+
+def in_full(decision: Decision, replicas: int) -> Decision:
+    """A first decision with all groups at once, for who wants to see what there will be."""
+    return replace(decision, allocation=dict.fromkeys(decision.allocation, replicas))
 
 
 def _started(found: Survey, name: str, replicas: int) -> int:

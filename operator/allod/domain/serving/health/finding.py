@@ -31,6 +31,7 @@ CONCERNS = {
     "OutOfMemory": "FitsMemory",
     "ModelMissing": "ModelAvailable",
     "ModelUnreadable": "ModelAvailable",
+    "PoolingMissing": "ModelAvailable",
     "ModelImagePull": "ModelAvailable",
     "ClaimNotFound": "ModelAvailable",
     "ModelNotFound": "ModelAvailable",

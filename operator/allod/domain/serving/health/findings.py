@@ -17,7 +17,7 @@ from allod.domain.names import REPLICA_GROUP
 from allod.domain.quantity import count, duration
 from allod.domain.serving import pod as pods
 from allod.domain.serving.adapters.adapters import remembered_room
-from allod.domain.serving.engine.download import not_downloaded
+from allod.domain.serving.engine.download import not_downloaded, past_hub
 from allod.domain.serving.health.finding import Finding
 from allod.domain.serving.pod import ENGINE, INSPECT, Container
 
@@ -78,7 +78,14 @@ def pod_refused(seen: RevisionSeen) -> Finding | None:
     if not refusals:
         return None
     words = _words(max(refusals, key=_when))
-    return Finding("PodRefused", f"Kubernetes refuses the pod: {words}")
+    return Finding("PodRefused", f"Kubernetes refuses the pod: {words}{_instead(seen.spec, words)}")
+
+
+def _instead(spec: Mapping[str, Any], words: str) -> str:
+    """What else a person could do, where it is the kind of model.uri that is refused."""
+    if "hostPath" not in words or not str((spec.get("model") or {}).get("uri")).startswith("file://"):
+        return ""
+    return "; file:// is a folder of a node (hostPath), which this namespace does not admit: use pvc:// or oci://"
 
 
 def no_gpus(seen: RevisionSeen) -> Finding | None:
@@ -178,6 +185,8 @@ def crash_loop(seen: RevisionSeen) -> Finding | None:
     for pod, container in seen.containers():
         if container.restarts < pods.RESTARTS or container.ready or _slow(container, pod, good=seen.good):
             continue
+        if (past := past_hub(container)) and seen.now >= past:
+            continue  # it had to wait for its hub, and downloads now
         words = container.last_words or f"exit code {container.ended.get('exitCode', 'unknown')}, without a word"
         reason = "DoesNotFit" if NO_ROOM.search(container.ended.get("message", "")) else "CrashLoop"
         ended = f"{pods.name(pod)}: {container.name} ended {count(container.restarts, 'time')}"

@@ -119,11 +119,14 @@ class Window:
         return self.errors / self.requests if self.requests else 0.0
 
 
-def window(tracks: Iterable[Track], seconds: float, now: float) -> Window:
-    """Sum up the pods of a revision. It is full when one of them was seen for so long: others may have come since."""
+def window(tracks: Iterable[Track], seconds: float, now: float, stale: float = STALE) -> Window:
+    """Sum up the pods of a revision. It is full when one of them was seen for so long: others may have come since.
+
+    `stale`: seconds after which a pod that was not seen any more no longer counts.
+    """
     counts, full, readings = Counts(), False, []
     for track in tracks:
-        if track.last is None or now - track.samples[-1].at > STALE:
+        if track.last is None or now - track.samples[-1].at > stale:
             continue
         more, whole = track.over(seconds)
         counts, full = counts.plus(more), full or whole

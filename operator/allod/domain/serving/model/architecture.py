@@ -33,6 +33,8 @@ class Architecture:
     """KV cache type that the checkpoint asks for. None: that of the weights."""
     irregular: str | None = None
     """Why the KV cache cannot be computed by one formula: `sliding-window attention`. None: every layer is alike."""
+    pools: bool = False
+    """The files say how the vectors of tokens become one of the text. Read of GGUF alone: only llama.cpp wants to know it from there."""
 
 
 @dataclass(frozen=True, slots=True)

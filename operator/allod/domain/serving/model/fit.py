@@ -80,7 +80,7 @@ class Budget:
 
 def fit(architecture: Architecture, weights: Weights, demand: Demand) -> Fit:
     """Judge one model under one spec. `weights.stored` 0 means that nobody knows them: then nothing is refused for memory."""
-    if found := _indivisible(architecture, demand):
+    if found := _indivisible(architecture, demand) or _without_pooling(architecture, demand):
         return found
     per_rank = loaded_bytes(architecture, weights, demand) // demand.ranks
     limit = _limit(demand)
@@ -147,6 +147,14 @@ def _indivisible(architecture: Architecture, demand: Demand) -> Fit | None:
         message = f"parallelism.pipeline {demand.pipeline} is more than the model's {count(architecture.layers, 'layer')}"
         return Fit("Misfit", "TooFewLayers", message)
     return None
+
+
+def _without_pooling(architecture: Architecture, demand: Demand) -> Fit | None:
+    """Such a server starts, is well, and answers 400 to every request for an embedding (llama.cpp 0.7)."""
+    if architecture.pools or not demand.needs_pooling:
+        return None
+    todo = "set pooling in engine.args to mean, cls or last, whichever the model was trained for"
+    return Fit("Misfit", "PoolingMissing", f"the model's file does not say how llama.cpp makes one embedding of its tokens: {todo}")
 
 
 def _limit(demand: Demand) -> int | None:

@@ -144,6 +144,7 @@ def architecture(gguf: Gguf) -> Architecture:
         dtype="float16",
         quantization="gguf",
         irregular=_irregular(shape),
+        pools=bool(shape.get("pooling_type")),  # 0 is none
     )
 
 

@@ -28,6 +28,8 @@ class Demand:
     engine: Literal["vLLM", "LlamaCpp"] = "vLLM"
     generates: bool = True
     """False for embeddings and reranking: there a request needs no KV cache that outlives it."""
+    needs_pooling: bool = False
+    """The file itself must say how the vectors of tokens become one: embeddings by llama.cpp, and no flag says it."""
     tensor: int = 1
     pipeline: int = 1
     nodes: int = 1
@@ -69,6 +71,7 @@ def demand(spec: ModelDeploymentSpec) -> Demand:
     return Demand(
         engine=engine.type,
         generates=spec.model.task == "Generate",
+        needs_pooling=engine.type == "LlamaCpp" and spec.model.task == "Embed" and _flag("pooling", spec) is None,
         tensor=spec.parallelism.tensor,
         pipeline=spec.parallelism.pipeline,
         nodes=spec.nodes,

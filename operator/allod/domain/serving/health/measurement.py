@@ -1,0 +1,35 @@
+"""Whether the figures are there by which a model's objectives and canary are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from allod.domain.conditions import Condition
+from allod.domain.quantity import count
+
+KIND = "Measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What is known of the serving pods of a model, where somebody else reads their counters."""
+
+    trouble: str = ""
+    """Why nothing is known of any pod, a sentence. Empty: Prometheus answers."""
+    known: tuple[str, ...] = ()
+    """Names of pods whose counters are there and not stale."""
+    missing: tuple[str, ...] = ()
+    """Names of those that have served for long enough, and Prometheus has nothing of them."""
+
+    def condition(self) -> Condition:
+        """Are errors and latencies of its pods known?"""
+        if self.trouble:
+            blind = f"{self.trouble}; until it answers, objectives and canaries are not judged, and what hangs or dies is seen as ever"
+            return Condition(KIND, "False", "PrometheusUnavailable", blind)
+        if self.missing:
+            others = f" and of {count(len(self.missing) - 1, 'other')}" if self.missing[1:] else ""
+            blind = f"Prometheus has no fresh figures of pod {self.missing[0]}{others}, whose requests are not judged"
+            return Condition(KIND, "False", "NotScraped", blind)
+        if self.known:
+            return Condition(KIND, "True", "Scraped", "Prometheus has the figures of all pods that have served for a while")
+        return Condition(KIND, "Unknown", "NotScrapedYet", "no pod has served for long enough to be scraped by Prometheus")

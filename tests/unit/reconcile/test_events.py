@@ -1,0 +1,79 @@
+"""What is told in `kubectl describe` and in the log: each step when it is taken, and as often."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from allod.adapters.errors import Invalid
+from allod.domain.plan import Event
+from allod.reconcile.tell import event
+from support.drive import NAMESPACE, Drive
+
+if TYPE_CHECKING:
+    from allod.domain.manifest import Manifest
+
+
+@pytest.fixture
+def drive() -> Drive:
+    return Drive()
+
+
+async def settled(drive: Drive, **changes: Any) -> str:
+    drive.create(**changes)
+    await drive.settle()
+    return str(drive.model()["status"]["activeRevision"])
+
+
+async def test_a_step_is_told_once_and_logged_once(drive: Drive, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "allod"):
+        await settled(drive)
+        drive.restart()
+        await drive.reconcile()
+    reasons = [each["reason"] for each in drive.cluster.of_kind("Event")]
+    assert reasons.count("RevisionCreated") == 1
+    told = [record for record in caplog.records if record.__dict__.get("reason") == "RevisionCreated"]
+    assert len(told) == 1
+
+
+async def test_a_step_that_is_taken_again_is_counted_in_its_event_and_logged_again(drive: Drive, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "allod"):
+        revision = await settled(drive)
+        for _ in range(2):
+            drive.nodes.fates[f"chat-{revision}"] = "Starting"
+            await drive.settle()
+            drive.nodes.fates[f"chat-{revision}"] = "Ready"
+            await drive.settle()
+    ready = [each for each in drive.cluster.of_kind("Event") if each["reason"] == "Ready"]
+    assert [each["series"]["count"] for each in ready] == [3]
+    told = [record for record in caplog.records if record.__dict__.get("reason") == "Ready"]
+    assert len(told) == 3
+
+
+async def test_a_model_that_stays_refused_does_not_say_so_at_each_look(drive: Drive) -> None:
+    drive.cluster.add({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "chat", "namespace": NAMESPACE}, "spec": {}})
+    drive.create()
+    await drive.settle()
+    before = list(drive.cluster.writes)
+    for _ in range(5):
+        drive.now += timedelta(minutes=1)
+        await drive.reconcile()
+    assert drive.cluster.writes == before
+
+
+async def test_of_a_sentence_that_is_too_long_for_an_event_whole_characters_are_kept(drive: Drive) -> None:
+    drive.create()
+    note = event(drive.model(), Event("Refused", "\u00fc" * 2000), drive.now, "allod-0")["note"]
+    assert note == "\u00fc" * 512
+
+
+async def test_an_event_that_is_refused_does_not_stop_the_model(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> Manifest:
+        raise Invalid("the namespace is being terminated")
+
+    monkeypatch.setattr(drive.cluster, "create", refuse)
+    await settled(drive)
+    assert drive.condition("Ready")["status"] == "True"
