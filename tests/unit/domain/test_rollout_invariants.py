@@ -57,11 +57,12 @@ class Watched(World):
         given_up = {each["name"] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
         same_spec = self.status.get("observedSpec") == edition(self.model.spec)
         wished = self.annotations.get(RETRY) != self.status.get("retried")
-        gateway = self.weights
+        gateway, known = self.weights, self.recorded()
         made = super().reconcile()
         has = self.asked()
         self.look_at_the_gateway(gateway, up, had)
-        if before != self.route and (before in up or (before == STANDBY and answers)) and self.spec["replicas"]:
+        served = (before in up and before in known) or (before == STANDBY and answers)
+        if before != self.route and served and self.spec["replicas"]:
             assert self.route in up or (self.route == STANDBY and answers), "traffic left what serves for what does not"
         assert self.route in has or self.route in ("-", STANDBY), "the Service points at a revision without a StatefulSet"
         gave_way = bool(self.neighbours) and before not in up
@@ -91,6 +92,15 @@ class Watched(World):
         assert not trying & failed, "a revision that was given up gets traffic"
         lost = [name for name in before if name != home and name in had and has.get(name, 0) < had[name]]
         assert not lost, f"pods go before their traffic has left them: {lost} of {before}"
+
+    def recorded(self) -> set[str]:
+        """Revisions that the cluster remembers.
+
+        Of no groups there is no StatefulSet, from which one could be read whose record somebody deletes while its last pods end: nobody
+        knows it then, and traffic goes to what is wanted next.
+        """
+        kept = (child for kind in ("ControllerRevision", "StatefulSet") for child in self._kind(kind))
+        return {self.letter(child["metadata"]["labels"][REVISION]) for child in kept}
 
     def standby_answers(self) -> bool:
         return self.companion is not None and bool(self.companion.pods)
