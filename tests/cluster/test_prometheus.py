@@ -48,7 +48,8 @@ def standin(name: str, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {
             "model": {"uri": "hf://allod/standin"},
-            "engine": {"type": "vLLM", "image": operator.IMAGE_NAME},
+            # Offline: no hub is asked for a model that nobody downloads.
+            "engine": {"type": "vLLM", "image": operator.IMAGE_NAME, "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}]},
             "resources": {"cpu": "50m", "memory": "256Mi"},
             "health": {"drainTimeout": "1s", "slos": [slo]},
             "rollout": {"bake": "0s"},
