@@ -48,8 +48,8 @@ def standin(name: str, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {
             "model": {"uri": "hf://allod/standin"},
-            # Offline: no hub is asked for a model that nobody downloads.
-            "engine": {"type": "vLLM", "image": operator.IMAGE_NAME, "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}]},
+            # Of ModelScope our question to the hub knows nothing, and the stand-in downloads nothing.
+            "engine": {"type": "vLLM", "image": operator.IMAGE_NAME, "env": [{"name": "VLLM_USE_MODELSCOPE", "value": "1"}]},
             "resources": {"cpu": "50m", "memory": "256Mi"},
             "health": {"drainTimeout": "1s", "slos": [slo]},
             "rollout": {"bake": "0s"},
