@@ -1,4 +1,4 @@
-"""A Prometheus, or what speaks its HTTP API (Thanos, Mimir, VictoriaMetrics), asked for what engines counted."""
+"""A Prometheus, asked over its HTTP API for what engines counted. Others that speak it have not been tried."""
 
 from __future__ import annotations
 

@@ -16,12 +16,14 @@ from allod.reconcile.world import Outcome
 from allod.render.serving.plan import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from allod.adapters.kube import Kube
     from allod.domain.manifest import Manifest, Ref
+    from allod.domain.plan import Event, Plan
     from allod.domain.serving.seen import Defaults
+    from allod.reconcile.apply import Sent
 
 REFUSED_AGAIN = timedelta(minutes=1)
 """What was refused may be allowed later without any event for us: a quota is raised, a right is granted, a name gets free."""
@@ -74,11 +76,7 @@ class ModelDeployments:
             self._moved[model["metadata"]["uid"]] = now
         (self._begun.add if decision.home else self._begun.discard)(key)
         sent = await self._apply.plan(model, steps)
-        status, events = steps.status, steps.events
-        if sent.refusal:
-            reason = "NameTaken" if isinstance(sent.refusal, NameTaken) else "Refused"
-            no = denial.denied(model, reason, str(sent.refusal), sent.refused)
-            status, events = denial.told(model, no, now, status), denial.events(no, events)
+        status, events = self._told(model, steps, sent, now)
         changed = sent.changed
         if status is not None:
             changed |= await self._apply.status(model, status)
@@ -88,6 +86,16 @@ class ModelDeployments:
             await self._apply.events(model, events, now)
         waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
         return Outcome(changed, min(waits, default=None))
+
+    def _told(self, model: Manifest, steps: Plan, sent: Sent, now: datetime) -> tuple[Manifest | None, Sequence[Event]]:
+        """Status and events as they were decided, without what was refused."""
+        if not sent.refusal:
+            return steps.status, steps.events
+        reason = "NameTaken" if isinstance(sent.refusal, NameTaken) else "Refused"
+        no = denial.denied(model, reason, str(sent.refusal), sent.refused)
+        if self._moved is not None and no.service and moves.leaves(model, steps.status):
+            self._moved.pop(model["metadata"]["uid"], None)  # it went nowhere, and takes nobody else's place
+        return denial.told(model, no, now, steps.status), denial.events(no, steps.events)
 
     def _gone(self, key: Ref) -> Outcome:
         self._begun.discard(key)

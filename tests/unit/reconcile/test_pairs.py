@@ -173,12 +173,12 @@ async def test_an_edit_that_a_policy_refuses_does_not_hold_up_a_failover(
     assert selector(drive)["allod.dev/model"] == "small"
 
 
-def refuse_service(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the model chat, as a webhook or a missing right does."""
+def refuse_service(drive: Drive, monkeypatch: pytest.MonkeyPatch, *models: str) -> None:
+    """As a webhook or a missing right does."""
 
     def but_for(write: Callable[[Manifest], Awaitable[Manifest]]) -> Callable[[Manifest], Awaitable[Manifest]]:
         async def forbidden(manifest: Manifest) -> Manifest:
-            if manifest["kind"] == "Service" and manifest["metadata"]["name"] == "chat":
+            if manifest["kind"] == "Service" and manifest["metadata"]["name"] in models:
                 raise Invalid("apply Service: forbidden")
             return await write(manifest)
 
@@ -191,7 +191,7 @@ def refuse_service(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_failover_that_is_refused_is_not_told_as_done(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     await pair(drive)
     home, before = selector(drive), drive.model()["status"]
-    refuse_service(drive, monkeypatch)
+    refuse_service(drive, monkeypatch, "chat")
     lose(drive, "chat")
     await drive.reconcile("chat")
     status = drive.model()["status"]
@@ -208,11 +208,24 @@ async def test_a_failover_that_is_refused_is_not_told_as_done(drive: Drive, monk
     assert drive.condition("Ready")["reason"] == "StandbyServing"
 
 
+async def test_failovers_that_are_refused_take_nobody_elses_place(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"chat-{number}" for number in range(11)]
+    drive.create("small", **ALIAS | {"model": SPEC["model"] | {"aliases": names}})
+    for name in names:
+        drive.create(name, standby=STANDBY)
+    await drive.settle()
+    refuse_service(drive, monkeypatch, *names[:10])
+    for name in names:
+        lose(drive, name)
+        await drive.reconcile(name)
+    assert [selector(drive, name)["allod.dev/model"] for name in names] == [*names[:10], "small"]
+
+
 async def test_a_rollout_whose_service_is_refused_goes_on_with_what_serves(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     drive.create("chat")
     await drive.settle()
     before = drive.model()["status"]["activeRevision"]
-    refuse_service(drive, monkeypatch)
+    refuse_service(drive, monkeypatch, "chat")
     drive.edit("chat", engine={"type": "LlamaCpp", "maxModelLen": 2048})
     await drive.settle()
     status = drive.model()["status"]

@@ -117,7 +117,7 @@ def _answers(before: Manifest, decided: Manifest, denial: Denial) -> list[dict[s
     kept = {each["type"]: each for each in decided.get("conditions") or () if each["type"] != "FailedOver"}
     kept |= {"FailedOver": was["FailedOver"]} if "FailedOver" in was else {}
     if not _served(before.get("traffic") or {}, decided) and "Ready" in kept:
-        kept["Ready"] |= {"status": "False", "reason": denial.reason, "message": denial.message}
+        kept["Ready"] = kept["Ready"] | {"status": "False", "reason": denial.reason, "message": denial.message}
     return list(kept.values())
 
 
