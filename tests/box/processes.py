@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,39 @@ from box import waiting
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+EXEC_MS = 100
+"""So long, in milliseconds, an empty line is read again: an exec lasts microseconds, but may wait for a processor in the middle of it.
+No longer, because a program may as well have emptied its own line."""
+
 
 def commands() -> Iterator[tuple[int, list[str]]]:
     """(pid, command line) of every process."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
+                line = _command_line(folder)
             except OSError:  # it has just ended
                 continue
-            yield int(folder.name), [os.fsdecode(word) for word in words]
+            yield int(folder.name), [os.fsdecode(word) for word in line.split(b"\0")[:-1]]
+
+
+def _command_line(folder: Path) -> bytes:
+    """Empty for a thread of the kernel and for what has ended. In the middle of an exec it is empty too, of a program that is there already."""
+    for _ in range(EXEC_MS):
+        if line := (folder / "cmdline").read_bytes():
+            return line
+        if not _runs_a_program(folder):
+            break
+        time.sleep(0.001)
+    return b""
+
+
+def _runs_a_program(folder: Path) -> bool:
+    try:
+        (folder / "exe").readlink()
+    except OSError:
+        return False
+    return True
 
 
 def find(*phrase: str) -> list[int]:
