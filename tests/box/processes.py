@@ -31,7 +31,7 @@ def commands() -> Iterator[tuple[int, list[str]]]:
 
 
 def _command_line(folder: Path) -> bytes:
-    """Empty for a thread of the kernel and for what has ended. In the middle of an exec it is empty too, of a program that is there already."""
+    """Empty for a thread of the kernel and for what has ended. In an exec it is empty too, and then it is read again."""
     for _ in range(EXEC_MS):
         if line := (folder / "cmdline").read_bytes():
             return line
