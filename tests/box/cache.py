@@ -7,7 +7,7 @@
     debs/  root/           Debian packages of another suite, and where they are unpacked
     prometheus/            Prometheus and promtool, unpacked
     images/*.tar           container images
-    box/                   the state of the one box that `python3 tests/box up` runs
+    box/                   the state of the box that `python3 tests/box up` runs; another name with ALLOD_BOX
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def folder() -> Path:
 
 
 def state() -> Path:
-    """The folder of the one box that a person has."""
-    return folder() / "box"
+    """The folder of the box that is meant: ALLOD_BOX is its name, for whoever wants a second one beside the first."""
+    return folder() / (os.environ.get("ALLOD_BOX") or "box")
 
 
 def images() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def box() -> Iterator[Box]:
-    """The cluster on this machine. One that is up is used and left up; otherwise it is brought up, and taken down at the end."""
+def box(worker_id: str) -> Iterator[Box]:
+    """The cluster on this machine. One that is up is used and left up; otherwise it is brought up, and taken down at the end.
+
+    Processes that test at the same time have a box each: most of these tests wait most of the time.
+    """
+    if worker_id not in ("master", "gw0"):
+        os.environ["ALLOD_BOX"] = f"box-{worker_id}"
     found = Box()
     mine = not found.running and found.up()
     yield found

@@ -12,6 +12,8 @@ import yaml
 from admission.case import VLLM, vllm
 from admission.plane import MODELS, install
 from allod.api.crds import KINDS
+from box import waiting
+from box.errors import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,16 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> ControlPlane:
     install(control_plane)
+    waiting.until("what is served is explained", lambda: explained(control_plane), seconds=60)
     return control_plane
+
+
+def explained(plane: ControlPlane) -> bool:
+    """Whether kubectl knows our kinds and their fields: it learns of them a second or two after they are served."""
+    try:
+        return all("FIELDS" in plane.kubectl("explain", kind.plural) for kind in KINDS)
+    except Failed:
+        return False
 
 
 @pytest.fixture

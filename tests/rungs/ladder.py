@@ -18,6 +18,8 @@ from bench.publication import Figure, commit, publish
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PYTEST = (str(BIN / "python"), "-m", "pytest", "-q")
+TWICE = ("-n", "2", "--dist", "loadfile")
+"""Files of tests go to two processes: a file's fixtures are made once, and a cluster rung has two boxes that wait at the same time."""
 BOX = (str(BIN / "python"), "-m", "box")
 HOUR = 3600
 """Seconds that CI has, cold."""
@@ -50,9 +52,13 @@ LADDER = (
     Rung(
         "unit",
         "pure code, manifests, queue, lease, alert rules",
-        ((*BOX, "prepare", "--only", "kube"), (*BOX, "prepare", "--only", "prometheus"), (*PYTEST, "tests/unit")),
+        ((*BOX, "prepare", "--only", "kube"), (*BOX, "prepare", "--only", "prometheus"), (*PYTEST, *TWICE, "tests/unit")),
     ),
-    Rung("control-plane", "a real kube-apiserver on loopback", ((*BOX, "prepare", "--only", "kube"), (*PYTEST, "tests/control_plane"))),
+    Rung(
+        "control-plane",
+        "a real kube-apiserver on loopback",
+        ((*BOX, "prepare", "--only", "kube"), (*PYTEST, *TWICE, "tests/control_plane")),
+    ),
     Rung(
         "cluster",
         "two real nodes",
@@ -60,7 +66,7 @@ LADDER = (
             (*BOX, "prepare"),
             (*BOX, "prepare", "--only", "prometheus"),
             (*IMAGE, "build", "operator", "llama.cpp", "model-gguf"),
-            (*PYTEST, "tests/cluster"),
+            (*PYTEST, *TWICE, "tests/cluster"),
         ),
     ),
     Rung("vllm", "real vLLM, alone and in pods", ((*IMAGE, "build", "all"), (*PYTEST, "tests/vllm"))),

@@ -185,7 +185,7 @@ def test_the_page_says_in_sentences_what_is_wrong_and_what_to_do(promtool: Promt
         ({"health": {"page": {"after": "15m"}}}, {"AllodNotMeasured", "AllodFirstTokenLate"}),
         ({"monitoring": {"podMonitor": False}}, {"AllodModelLost", "AllodNotScraped"}),
     ],
-    ids=str,
+    ids=["no standby", "no GPU", "no replica", "no objectives", "no PodMonitor"],
 )
 def test_what_a_model_does_not_have_has_no_alert(changes: dict[str, object], without: set[str]) -> None:
     def names(rule: dict[str, object]) -> set[str]:

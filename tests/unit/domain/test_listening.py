@@ -154,9 +154,7 @@ def test_what_is_heard_makes_the_state(steps: list[Step], state: State, message:
     assert Story().tell(*steps).state == (state, message)
 
 
-@pytest.mark.parametrize(
-    ("steps", "state"), [([refused, refused], "Gone"), ([unanswered], "Unreachable"), ([connected, silent], "Silent")], ids=str
-)
+@pytest.mark.parametrize(("steps", "state"), [([refused, refused], "Gone"), ([unanswered], "Unreachable"), ([connected, silent], "Silent")])
 def test_what_kubelet_has_seen_serve_is_not_starting(steps: list[Step], state: State) -> None:
     assert Story(proven=True).tell(*steps).listening.state == state
 
