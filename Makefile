@@ -53,7 +53,7 @@ bench-box: $(VENV)/ready            ## how long the cluster in a box takes, and 
 	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench box
 
 bench-failover: $(VENV)/ready            ## from a fault to the first answer of the standby, on real nodes
-	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench failover hang
+	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench failover silence hang
 
 bench-rungs: $(VENV)/ready            ## publish how long the rungs of the last `make test` took
 	@PYTHONPATH=tests $(RUN)/python -m rungs --publish

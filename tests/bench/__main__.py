@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import box, failover, hang, heartbeats, nothing, operator, prometheus, scrapes, watchdog
+from bench import box, failover, hang, heartbeats, nothing, operator, prometheus, scrapes, silence, watchdog
 from bench.publication import publish
 
 BENCHES = {
@@ -16,6 +16,7 @@ BENCHES = {
     "operator": operator.figures,
     "prometheus": prometheus.figures,
     "scrapes": scrapes.figures,
+    "silence": silence.figures,
     "watchdog": watchdog.figures,
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from watchdog import App, Message, Receive, Send
+    from allod_exchange import App, Message, Receive, Send
 
 
 class Halves:

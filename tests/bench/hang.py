@@ -14,7 +14,7 @@ from box import containers, waiting
 from cluster.models import smol
 from cluster.vllmnode import prepared
 
-TRIALS = 5
+TRIALS = 20
 HANG = 5
 """Seconds, of health.hangTimeout: what is measured beyond it is ours."""
 START = 400

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from bench.publication import Figure, publish
 from support.vllm import Server, Stream, serving
-from watchdog import Message, Receive, Send, Watchdog
+from watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from allod_exchange import Message, Receive, Send
 
 HALVES = Path(__file__).with_name("halves.py")
 THRESHOLD = 2
