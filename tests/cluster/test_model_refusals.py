@@ -1,4 +1,4 @@
-"""Bad input and missing things, on real nodes: each a sentence for a person, nothing else disturbed, no GPU held."""
+"""Bad input and missing things, on real nodes: each a sentence for a person, nothing else disturbed, no GPU held, nothing left behind."""
 
 from __future__ import annotations
 
@@ -12,14 +12,56 @@ import pytest
 from allod.adapters.resources import MODELDEPLOYMENTS
 from box import waiting
 from box.errors import BoxError
+from cluster.asker import Asker
 from cluster.models import GGUF, Model, chat
+from cluster.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from cluster.space import Space
+    from box import Box
+    from cluster.release import Release
 
-pytestmark = pytest.mark.usefixtures("release")
+KINDS = "statefulsets,services,configmaps,controllerrevisions,networkpolicies,poddisruptionbudgets,pods,podmonitors,prometheusrules"
+
+
+@pytest.fixture(scope="module")
+def neighbour(box: Box, release: Release, _busybox: None) -> Iterator[Asker]:  # noqa: ARG001  the operator must be there
+    """A model in another namespace that serves all the time, and its client."""
+    space = Space.make(box, "next-door")
+    Model.apply(space, chat()).wait("Ready", "True", seconds=90)
+    asker = Asker.start(space, "chat")
+    waiting.until("the neighbour answers", lambda: asker.last() == "chat", seconds=30)
+    yield asker
+    space.delete()
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(neighbour: Asker) -> Iterator[None]:
+    """Whatever is wrong with one model, another one answers each request and keeps its pod."""
+    before, asked = lives(neighbour.space), len(neighbour.told())
+    yield
+    assert lives(neighbour.space) == before
+    assert {who for _, who in neighbour.told()[asked:]} == {"chat"}
+
+
+def lives(space: Space) -> list[tuple[str, int]]:
+    """Of its pods: uid and restarts."""
+    pods = json.loads(space.kubectl("get", "pods", "-l", "allod.dev/model", "-o", "json"))["items"]
+    return [(pod["metadata"]["uid"], each["restartCount"]) for pod in pods for each in pod["status"]["containerStatuses"]]
+
+
+def gpus_held(model: Model) -> int:
+    """By pods that have a node."""
+    limits = [pod["spec"]["containers"][0].get("resources", {}).get("limits", {}) for pod in model.pods() if pod["spec"].get("nodeName")]
+    return sum(int(each.get("nvidia.com/gpu", 0)) for each in limits)
+
+
+def gone(model: Model) -> None:
+    """It is deleted, and nothing of it is left."""
+    model.space.kubectl("delete", "mdl", model.name)
+    mine = ("-l", f"allod.dev/model={model.name}", "-o", "name")
+    waiting.until("everything of it is gone", lambda: not model.space.kubectl("get", KINDS, *mine).strip(), seconds=60)
 
 
 LLAMA = {"type": "LlamaCpp", "maxModelLen": 2048, "threads": 1}
@@ -71,6 +113,7 @@ def test_what_cannot_serve_says_why(space: Space, case: str) -> None:
     message = model.wait(kind, "True" if kind == "Degraded" else "False", reason, seconds=120)
     assert re.search(says, message), message
     assert model.condition("Ready")["status"] == "False"
+    gone(model)
 
 
 def test_gpus_that_are_not_there_are_named_and_counted(space: Space) -> None:
@@ -83,6 +126,8 @@ def test_gpus_that_are_not_there_are_named_and_counted(space: Space) -> None:
     model = Model.apply(space, chat(**spec))
     message = model.wait("GPUsAvailable", "False", "InsufficientGPUs")
     assert "needs 8 nvidia.com/gpu" in message
+    assert gpus_held(model) == 0
+    gone(model)
 
 
 def test_a_bad_revision_never_replaces_the_good_one(space: Space) -> None:
@@ -145,8 +190,4 @@ def test_a_model_deleted_in_the_middle_of_a_rollout_leaves_nothing(space: Space)
     waiting.until(
         "two revisions are there", lambda: len({pod["metadata"]["labels"]["allod.dev/revision"] for pod in model.pods()}) == 2, seconds=30
     )
-    space.kubectl("delete", "mdl", "chat")
-    kinds = "statefulsets,services,configmaps,controllerrevisions,networkpolicies,poddisruptionbudgets,pods"
-    waiting.until(
-        "everything of it is gone", lambda: not space.kubectl("get", kinds, "-l", "allod.dev/model=chat", "-o", "name").strip(), seconds=60
-    )
+    gone(model)

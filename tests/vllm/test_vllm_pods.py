@@ -1,13 +1,15 @@
-"""Real vLLM in real pods, as a ModelDeployment: it answers, it shards, and a hung worker loses its traffic."""
+"""Real vLLM in real pods, as a ModelDeployment: it shards, and what cannot be is refused. What goes wrong later is in test_fault_pods."""
 
 from __future__ import annotations
 
 import json
-import signal
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
-from box import containers, waiting
-from cluster.models import HANG, Model, client, smol
+import pytest
+
+from box import waiting
+from cluster.models import Model, smol
 
 if TYPE_CHECKING:
     from box import Box
@@ -15,31 +17,6 @@ if TYPE_CHECKING:
 
 START = 300
 """Seconds: 66 were measured on two idle cores; three ranks on loaded ones take several times that."""
-
-
-def test_a_hung_worker_leaves_the_endpoints_while_vllm_itself_says_that_all_is_well(space: Space, box: Box, vllm_node: str) -> None:
-    model = Model.apply(space, smol(vllm_node))
-    model.wait("Ready", "True", seconds=START)
-    assert model.ask("What is the capital of France?").strip()
-    model.wait("FitsMemory", "True", "Measured", seconds=90)
-    figures = model.status()["fit"]
-    assert figures["source"] == "Engine"
-    assert figures["kvCacheTokens"] == 23296, "1 GiB at 46,080 bytes a token, in blocks of 128: what vLLM logs for this model"
-
-    pod = model.pods()[0]
-    address, before = pod["status"]["podIP"], pod["status"]["containerStatuses"][0]["restartCount"]
-    asker = client(space)
-    workers = box.processes(f"{space.name}/{pod['metadata']['name']}", "engine", match="VLLM::Worker")
-    containers.send(workers, signal.SIGSTOP)
-    waiting.until("the pod has left the endpoints", lambda: not model.endpoints(), seconds=HANG * 2 + 20)
-    health = space.inside(asker, f"wget -q -T 2 -S -O /dev/null http://{address}:8000/health 2>&1 || true")
-    ready = space.inside(asker, f"wget -T 2 -O - http://{address}:8000/allod/ready 2>&1 || true")
-    containers.send(workers, signal.SIGCONT)
-    assert "200 OK" in health, health
-    assert "503" in ready, ready
-    waiting.until("the pod is back", lambda: bool(model.endpoints()), seconds=START)
-    assert model.ask("What is the capital of France?").strip()
-    assert model.pods()[0]["status"]["containerStatuses"][0]["restartCount"] == before, "it was resumed in time: no restart"
 
 
 def test_one_model_over_three_ranks_with_three_gpus_reserved(space: Space, box: Box, vllm_node: str) -> None:
@@ -56,13 +33,37 @@ def test_one_model_over_three_ranks_with_three_gpus_reserved(space: Space, box: 
     assert node["resources"]["limits"]["nvidia.com/gpu"] == "3"
 
 
-def test_heads_that_do_not_divide_are_refused_by_the_model_itself_and_hold_no_gpu(space: Space, vllm_node: str) -> None:
-    ranks = {"parallelism": {"tensor": 2}, "resources": {"cpu": "500m", "memory": "8Gi", "gpu": {"count": 2}}}
-    model = Model.apply(space, smol(vllm_node, **ranks))
-    message = model.wait("FitsMemory", "False", "HeadsNotDivisible", seconds=120)
-    assert "9 attention heads" in message
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "heads that do not divide": (
+        {"parallelism": {"tensor": 2}, "resources": {"cpu": "500m", "memory": "8Gi", "gpu": {"count": 2}}},
+        *("HeadsNotDivisible", r"9 attention heads cannot be divided among parallelism\.tensor 2; possible are 1, 3, 9"),
+    ),
+    "weights that are too large": (
+        {"resources": {"cpu": "500m", "memory": "2Gi"}},
+        *(
+            "DoesNotFit",
+            r"weights 523 MiB \+ overhead 2\.1 GiB do not fit 2\.0 GiB .*; resources\.memory has to be more than",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_refused_by_the_model_itself_and_holds_no_gpu(space: Space, vllm_node: str, case: str) -> None:
+    spec, reason, says = REFUSED[case]
+    model = Model.apply(space, smol(vllm_node, **spec))
+    message = model.wait("FitsMemory", "False", reason, seconds=120)
+    assert re.match(says, message), message
     waiting.until("no pod is left", lambda: not model.pods(), seconds=60)
     assert model.status().get("gpus", 0) == 0
+
+
+def test_a_flag_that_this_vllm_does_not_know_makes_no_pod(space: Space, vllm_node: str) -> None:
+    manifest = smol(vllm_node)
+    manifest["spec"]["engine"]["args"] = {**manifest["spec"]["engine"].get("args", {}), "flash-attention-3": "true"}
+    model = Model.apply(space, manifest)
+    assert "flash-attention-3" in model.wait("Degraded", "True", "UnknownFlag")
+    assert model.pods() == []
 
 
 def test_a_path_that_is_not_on_the_node_is_named(space: Space, vllm_node: str) -> None:
