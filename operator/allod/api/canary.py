@@ -65,6 +65,7 @@ class Canary(ApiModel):
     """In what the new revision may not be worse. When it is, it is given up at once. Without it: it is given up only when it cannot
     serve, or breaks an objective of health.slos."""
     min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-    """Requests of the new revision that have to be compared before a step ends or a comparison counts. Without it: 50."""
+    """Requests of the new revision that have to be compared in each step before it ends, and in all before a comparison counts.
+    Without it: 50."""
 
     rules = refuse.CANARY

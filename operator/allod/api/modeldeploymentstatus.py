@@ -40,6 +40,8 @@ class Traffic(ApiModel):
     """When traffic came here, RFC 3339."""
     weights: Annotated[tuple[Share, ...], Field(max_length=8), ListMap()] = ()
     """What the HTTPRoute sends where, with rollout.canary.parentRef. Together 100."""
+    weighed_at: Time | None = None
+    """Since when it sends so, RFC 3339."""
 
 
 class CanaryStatus(ApiModel):
@@ -53,6 +55,8 @@ class CanaryStatus(ApiModel):
     """How many there are."""
     since: Time | None = None
     """When this step began, RFC 3339. It begins anew when the pods were not ready meanwhile."""
+    compared: Count | None = None
+    """Requests of the revision on trial that had been compared when this step began: minRequests counts from there."""
 
 
 class Activation(ApiModel):

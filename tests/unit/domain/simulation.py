@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from allod.domain.plan import Event, Plan
     from allod.domain.serving.canary.contest import Duel
     from allod.domain.serving.health.beat import State
+    from allod.domain.serving.health.measurement import Measurement
     from allod.domain.serving.health.windows import Window
 
 START = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
@@ -126,6 +127,7 @@ class World:
     blind: str = ""
     windows: Callable[[str], dict[str, Window]] = field(default=lambda _revision: {})
     """What the engines of a revision counted, by the names of the objectives."""
+    measurement: Measurement | None = None
     annotations: dict[str, str] = field(default_factory=dict)
     duel: Callable[[str, str], Duel | None] = field(default=lambda _new, _old: None)
     """How the desired revision stands against the active one, by their hashes."""
@@ -171,6 +173,7 @@ class World:
             beats=self._beats(),
             blind=self.blind,
             windows={name: self.windows(letter) for name, letter in self.letters.items()},
+            measurement=self.measurement,
             duel=self.duel(self.status.get("desiredRevision", ""), self.status.get("activeRevision", "")),
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from allod.domain.serving.health.measurement import Measurement
 from unit.domain.simulation import World, crashing, hung, no_gpus, ready, starting
 
 
@@ -29,6 +30,21 @@ def test_the_old_pods_stay_until_the_new_revision_is_good() -> None:
     assert world.wait(40) == ["A: gone"]
     assert world.state("B") == "Good"
     assert world.told() == ["Normal RevisionGood: revision B: it served for 2m"]
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [Measurement("Prometheus does not answer"), Measurement(known=("chat-a-0",), missing=("chat-b-0",))],
+    ids=["away", "not scraped"],
+)
+def test_a_revision_is_not_good_while_its_objectives_cannot_be_judged(blind: Measurement) -> None:
+    world = baking()
+    world.measurement = blind
+    assert world.wait(3600) == []
+    assert (world.state("B"), world.condition("Measured")[0]) == ("Ready", "False")
+    world.measurement = Measurement(known=("chat-a-0", "chat-b-0"))
+    assert world.settle() == ["A: gone"]
+    assert world.state("B") == "Good"
 
 
 def test_a_revision_that_loses_its_pods_while_it_bakes_is_rolled_back_at_once() -> None:

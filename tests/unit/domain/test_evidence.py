@@ -12,7 +12,8 @@ from unit.domain.simulation import START, World, companion, heard
 if TYPE_CHECKING:
     from allod.domain.serving.health.beat import Beat, State
 
-HANG = "no engine step for 3.0 s with 1 request in flight"
+HANG = "hung: no engine step for 3.0 s with 1 request in flight"
+FAILS = "failed: a request for one token got status 500"
 
 
 def pair() -> World:
@@ -23,12 +24,13 @@ def pair() -> World:
     return world
 
 
-def test_a_word_of_the_engine_moves_traffic_before_the_kubelet_noticed() -> None:
+@pytest.mark.parametrize(("words", "reason"), [(HANG, "EngineHung"), (FAILS, "EngineFails")])
+def test_a_word_of_the_engine_moves_traffic_before_the_kubelet_noticed(words: str, reason: str) -> None:
     world = pair()
-    world.hears = lambda letter: heard("Faulty", HANG, world.now) if letter == "A" else None
+    world.hears = lambda letter: heard("Faulty", words, world.now) if letter == "A" else None
     assert world.settle() == ["route chat-small"]
-    assert world.condition("Degraded")[1] == "EngineHung"
-    assert HANG in world.told()[0]
+    assert world.condition("Degraded")[1] == reason
+    assert words in world.told()[0]
 
 
 @pytest.mark.parametrize(

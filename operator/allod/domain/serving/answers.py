@@ -109,6 +109,8 @@ def _wrong(outcome: Outcome) -> Iterator[Finding]:
         yield Finding("RolledBackByHand", f"{instead}, until the spec changes")
     if active and active.proven and outcome.wanted and (not active.ready or any(pods.is_lost(pod) for pod in active.leaders)):
         yield Finding("PodsNotReady", f"{active.ready} of {outcome.wanted} {outcome.unit}s of revision {home} serve")
+    if other := gateway.deaf(outcome.seen, outcome.now):
+        yield other
     if unknown:
         yield Finding("UnknownRevision", unknown)
     wished = drills.wish(outcome.seen)
@@ -135,8 +137,8 @@ def stalled(outcome: Outcome) -> Condition:
 
 def route_accepted(outcome: Outcome) -> Condition:
     """Does the Gateway send by the weights of the HTTPRoute?"""
-    if found := gateway.problem(outcome.seen):
-        waits = found.reason in ("RouteNotMade", "RouteNotTaken")
+    if found := gateway.problem(outcome.seen) or gateway.deaf(outcome.seen, outcome.now):
+        waits = found.reason in ("RouteNotMade", "RouteNotTaken", "RouteNotFollowed")
         return Condition("RouteAccepted", "Unknown" if waits else "False", found.reason, found.message)
     sends = ", ".join(f"{weight} percent to {name}" for name, weight in outcome.weights.items())
     return Condition("RouteAccepted", "True", "Accepted", f"the Gateway sends {sends}")

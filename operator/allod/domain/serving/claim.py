@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.serving.health.finding import Finding
+from allod.domain.serving.trial import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +31,6 @@ class Stage(IntEnum):
 
 
 VERBS = {Stage.SERVED: "already serves", Stage.STARTED: "was already started as", Stage.ASKS: "claims"}
-SERVING = frozenset({"Ready", "Good", "Unavailable"})
-"""States of a revision that has served, in status: with one pod of several too, which sets no readySince."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,7 @@ def held(name: str, status: Mapping[str, Any], snapshot: Mapping[str, Any]) -> H
     if home is None:
         return Held()
     told: Mapping[str, Any] = next((each for each in status.get("revisions") or () if each.get("name") == home), {})
-    served = bool(told.get("readySince") or told.get("goodSince")) or told.get("state") in SERVING
-    return Held(served_names(name, snapshot), served)
+    return Held(served_names(name, snapshot), served(told))
 
 
 def taken(mine: Claim, names: frozenset[str], others: Iterable[Claim]) -> Finding | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from allod.domain.names import RANK
 from allod.domain.serving import page, story
 from allod.domain.serving.adapters.answers import behind
-from allod.domain.serving.canary import candidate
+from allod.domain.serving.canary import candidate, gateway
 from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.groups import regroup
@@ -48,7 +48,7 @@ def decide(seen: Seen, now: datetime) -> Decision:
     if suspended:
         step, route = _as_it_is(found), Route("Standby", why(seen)) if found.on_standby else Route("Home")
     else:
-        step = in_turn(found, next_step(_position(seen, found, refused, trying)))
+        step = in_turn(found, next_step(_position(seen, found, refused, trying, now)))
     runs = drills.drill(seen, found, step, now)
     if not suspended:
         route = next_route(crossroads(seen, found, step, now, drill=runs is not None and runs.wants_traffic(now)))
@@ -83,11 +83,12 @@ def _moments(outcome: Outcome) -> Iterator[datetime]:
     yield from regroup.due(seen, found, outcome.step, now)
     yield from sideline.due(seen, found, now)
     yield from candidate.due(outcome.course)
+    yield from [late] if (late := gateway.given_up_at(seen)) and late > now else []
     yield from drills.due(seen, outcome.drill, now)
     yield from page.due(outcome)
 
 
-def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course | None) -> Position:
+def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course | None, now: datetime) -> Position:
     rollout = seen.model.spec.rollout
     return Position(
         desired=None if refused and not goes_on(found, refused) else found.desired.hash,
@@ -100,6 +101,8 @@ def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course
         on_standby=found.on_standby is not None,
         standby_ready=bool(found.standby and found.standby.ready),
         shares=found.shares,
+        follows=gateway.follows(seen),
+        deaf=gateway.deaf(seen, now) is not None,
         course=trying,
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from allod.domain.plan import Event
 
 OF_TRAFFIC = ("traffic", "activeRevision", "selector", "canary", "returned", "drilled")
+OF_ROUTE = ("weights", "weighedAt")
 OF_STANDBY = ("lastActivation", "drill", "lastDrill")
 """Fields of the status, and below `standby`, that tell where traffic is and how it came there."""
 WEIGHED = frozenset({"CanaryStep", "CanaryPaused", "CanaryStandsIn"})
@@ -96,8 +97,8 @@ def _done(before: Manifest, decided: Manifest, denial: Denial) -> Manifest:
     history = [step for step in decided.get("history") or () if step["action"] not in denial.undone or step in told]
     if denial.service:
         return _unmoved(before, decided, denial) | ({"history": history} if history else {})
-    weights = {"weights": was["weights"]} if "weights" in was else {}
-    traffic = {name: value for name, value in is_now.items() if name != "weights"} | weights
+    weights = {name: was[name] for name in OF_ROUTE if name in was}
+    traffic = {name: value for name, value in is_now.items() if name not in OF_ROUTE} | weights
     status = {name: value for name, value in decided.items() if name != "canary"} | {"traffic": traffic, "history": history}
     return {name: value for name, value in status.items() if value != []} | ({"canary": before["canary"]} if "canary" in before else {})
 

@@ -60,8 +60,8 @@ class RevisionFacts:
 
     @property
     def proven(self) -> bool:
-        """It has served: all its replicas were ready once, or one of them was in this life."""
-        return self.trial.ready_since is not None or any(pods.has_served(pod) for pod in self.leaders)
+        """It has served, with one replica at least: by its status, or in this life of its pods."""
+        return self.trial.served or any(pods.has_served(pod) for pod in self.leaders)
 
     @property
     def good(self) -> bool:

@@ -35,7 +35,7 @@ the GPUs that its correction needs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ class Position:
     """It could take over, or has."""
     shares: Mapping[str, int] = field(default_factory=dict)
     """Percent of the Gateway's traffic by revision, as its route was seen to say."""
+    follows: bool = True
+    """The Gateway was seen to have taken in what its route says now."""
+    deaf: bool = False
+    """It has not for so long that somebody was told."""
     course: Course | None = None
     """What is next for the desired revision as a canary. None: it is no canary."""
 
@@ -124,14 +128,24 @@ class Step:
 def next_step(at: Position) -> Step:
     """Take one step. At rest the step changes nothing."""
     step = _next(at)
-    leaves = (name for name in at.shares if name != step.home and step.allocation.get(name, 0) < at.of(name).pods)
-    return _recalled(at, step) if any(leaves) else step
+    leaves = [name for name, each in at.standings.items() if name != step.home and step.allocation.get(name, 0) < each.pods]
+    if any(name in at.shares for name in leaves):
+        return _recalled(at, step)
+    if not leaves or at.follows:
+        return step
+    # What was given up answers nobody who may still be sent there, and holds its GPUs.
+    ends = {name: step.allocation.get(name, 0) for name in leaves if at.deaf and at.of(name).failed}
+    return replace(step, allocation=_there(at, step) | ends)
 
 
 def _recalled(at: Position, step: Step) -> Step:
     """The Gateway's traffic leaves first, the pods go in the next step."""
-    there = {name: standing.pods for name, standing in at.standings.items() if standing.pods or name in step.allocation}
-    return Step(there, at.home)
+    return Step(_there(at, step), at.home)
+
+
+def _there(at: Position, step: Step) -> dict[str, int]:
+    """Pods as they are."""
+    return {name: standing.pods for name, standing in at.standings.items() if standing.pods or name in step.allocation}
 
 
 def _next(at: Position) -> Step:

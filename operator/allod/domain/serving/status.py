@@ -71,7 +71,12 @@ def _traffic(outcome: Outcome) -> dict[str, Any] | None:
     same = all(before.get(key) == told[key] for key in ("target", "name"))
     since = before.get("since") if same else None
     weights = [{"name": name, "weight": weight} for name, weight in outcome.weights.items()]
-    return told | {"since": since or timestamp(outcome.now)} | ({"weights": weights} if weights else {})
+    return told | {"since": since or timestamp(outcome.now)} | (_weighed(outcome, weights, before) if weights else {})
+
+
+def _weighed(outcome: Outcome, weights: list[dict[str, Any]], before: Mapping[str, Any]) -> dict[str, Any]:
+    since = before.get("weighedAt") if before.get("weights") == weights else None
+    return {"weights": weights, "weighedAt": since or timestamp(outcome.now)}
 
 
 def _canary(outcome: Outcome) -> dict[str, Any] | None:

@@ -75,7 +75,7 @@ class Survey:
     def fallback(self) -> str | None:
         """Where traffic could return: what serves before what is only remembered, newer before older."""
         others = (facts for name, facts in self.facts.items() if name not in (self.home, self.desired.hash) and not facts.failed)
-        able = [facts for facts in others if facts.good or (facts.trial.ready_since and facts.asked)]
+        able = [facts for facts in others if facts.good or (facts.proven and facts.asked)]
         best = max(able, key=lambda facts: (facts.ready > 0, facts.revision.number), default=None)
         return best.revision.hash if best else None
 
@@ -121,11 +121,11 @@ def _kept(seen: Seen, revision: Revision | None, now: datetime) -> Revision | No
         return None
     before, replicas = written(seen, revision.hash), groups(seen, revision)
     serving = any(group_serves(seen, group) for group in replicas)
-    served = before.get("readySince") or before.get("goodSince") or serving
+    has_served = trials.served(before) or serving
     finding = first_finding(_revision_seen(seen, revision, replicas, now, proven=True))
     # One pod of several, or GPUs that are short, are no reason to exchange what serves.
     hangs = finding is not None and finding.reason != "InsufficientGPUs" and not serving
-    return revision if served and not hangs and before.get("state") != "Failed" else None
+    return revision if has_served and not hangs and before.get("state") != "Failed" else None
 
 
 def written(seen: Seen, revision: str) -> Mapping[str, Any]:
@@ -165,7 +165,7 @@ def _judged(seen: Seen, found: Survey, known: Sequence[Revision], now: datetime)
 
 
 def _could_serve(case: Case, tried: Trial) -> bool:
-    return not case.given_up and (tried.good_since is not None or (tried.ready_since is not None and case.ready > 0))
+    return not case.given_up and (tried.good_since is not None or case.ready > 0)
 
 
 def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revision], now: datetime) -> Case:
@@ -174,7 +174,6 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
     before = written(seen, name)
     given_up = _given_up_before(before)
     before = {} if given_up and again else before  # another try is a new trial
-    proven = bool(before.get("readySince") or before.get("goodSince"))
     told = seen.status.get("canary") or {}
     shares = found.home not in (None, name) and (name in found.shares or (told.get("revision") == name and told.get("step", 0) > 0))
     return Case(
@@ -183,11 +182,12 @@ def _case(seen: Seen, found: Survey, revision: Revision, known: Sequence[Revisio
         asked=asked_for,
         ready=sum(group_serves(seen, group) for group in replicas),
         whole=asked_for >= wanted_pods(seen),
-        finding=_finding(seen, revision, replicas, proven=proven, now=now),
+        finding=_finding(seen, revision, replicas, proven=trials.served(before), now=now),
         home_since=_home_since(seen, name, now) if name == found.home and not found.on_standby else None,
         alone=not seen.status.get("revisions") and all(asked(seen, other) is None for other in known if other != revision),
         given_up=None if again else given_up,
         shares=shares,
+        measured=seen.measurement is None or seen.measurement.whole,
         worse=_worse(seen, found, name),
     )
 

@@ -1,9 +1,11 @@
 """How a revision is judged: whether it can serve, whether it held for its bake time, and whether it is given up.
 
-    new ----> proven (all its pods were ready once) ----> good (served for rollout.bake)
+    new ----> complete (all pods that the model is to have were ready once) ----> good (served for rollout.bake)
      |           |
      |           > failed: something was wrong with it within its bake time, and an older revision can take over
-     > failed: it cannot start, or not within rollout.progressDeadline; as a canary it was worse, or something was wrong with it
+     > failed: it cannot start, or not all of it within rollout.progressDeadline; as a canary it was worse, or something was wrong with it
+
+Pods may come in parts, one group or `maxSurge` at a time. From the first on traffic may be on it, and it is blamed as in its bake time.
 
 What was good is not given up: no newer cause is to blame when it degrades later, so nothing older would help. But that it was good once
 does not make it better than what serves now: as a canary it may lose.
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from allod.api.modeldeployment import ModelDeploymentSpec
+
+SERVING = frozenset({"Ready", "Good", "Unavailable"})
+"""States of a revision that has served, in status: with one pod of several too, which sets no readySince."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class Case:
     """Why it was given up before, if nobody asked to try it again."""
     shares: bool = False
     """As a canary it has a part of the traffic, or had until its pods were not ready."""
+    measured: bool = True
+    """Its objectives can be judged, or it has none."""
     worse: Finding | None = None
     """In what it is worse than the active revision: a judgement that is never made twice."""
 
@@ -75,7 +82,9 @@ class Trial:
     started_at: datetime | None
     """Since when it has had pods."""
     ready_since: datetime | None
-    """When all its pods were ready for the first time."""
+    """When all pods that the model is to have were its, and ready, for the first time."""
+    served: bool
+    """At least one of its pods was ready at one time."""
     good_since: datetime | None
     troubled_since: datetime | None
     """Since when something has been wrong with it within its bake time."""
@@ -92,18 +101,25 @@ class Trial:
 def trial(case: Case, rules: Rules) -> Trial:
     """Bring what the last status says up to now."""
     ready_since = _time(case.before, "readySince") or _time(case.before, "goodSince")
-    if ready_since is None and case.asked and case.ready >= case.asked:
+    if ready_since is None and case.asked and case.whole and case.ready >= case.asked:
         ready_since = case.now
+    has_served = served(case.before) or ready_since is not None or case.ready > 0
     # Time without GPUs does not count, so it begins anew when they are there.
     waits = case.finding is not None and case.finding.reason == "InsufficientGPUs"
     started_at = (_time(case.before, "startedAt") or case.now) if case.asked and not waits else None
     good_since = _time(case.before, "goodSince") or (case.now if case.alone and ready_since else None)
-    if good_since or not ready_since or not (case.home_since or case.shares):
-        return Trial(started_at, ready_since, good_since, None, None)
+    if good_since or not has_served or not (case.home_since or case.shares):
+        return Trial(started_at, ready_since, has_served, good_since, None, None)
     if trouble := _trouble(case):
-        return Trial(started_at, ready_since, None, _time(case.before, "troubledSince") or case.now, trouble)
-    baked = case.whole and case.home_since is not None and case.now - max(ready_since, case.home_since) >= rules.bake
-    return Trial(started_at, ready_since, case.now if baked else None, None, None)
+        return Trial(started_at, ready_since, has_served, None, _time(case.before, "troubledSince") or case.now, trouble)
+    since = max(ready_since, case.home_since) if case.whole and ready_since and case.home_since else None
+    baked = since is not None and case.measured and case.now - since >= rules.bake
+    return Trial(started_at, ready_since, has_served, case.now if baked else None, None, None)
+
+
+def served(before: Mapping[str, Any]) -> bool:
+    """Whether the last status says of a revision that it has served, be it with one pod of several."""
+    return bool(before.get("readySince") or before.get("goodSince")) or before.get("state") in SERVING
 
 
 def verdict(case: Case, found: Trial, rules: Rules, *, another_ready: bool, way_back: bool) -> Finding | None:
@@ -115,8 +131,8 @@ def verdict(case: Case, found: Trial, rules: Rules, *, another_ready: bool, way_
         return case.given_up or case.worse
     if found.good_since:
         return None
-    if not found.ready_since:
-        return _unable(case, found, rules, helped=another_ready or way_back)
+    if not found.trouble and not found.ready_since:
+        return _unable(case, found, rules, another_ready=another_ready, way_back=way_back)
     if not found.trouble or not found.troubled_since or not way_back:
         return None
     # On trial it has lost its traffic already when it has no ready pod: whether it comes back by itself can be waited for.
@@ -128,10 +144,10 @@ def deadlines(case: Case, found: Trial, rules: Rules, *, alone: bool) -> Iterato
     """When the judgement may change though nothing happens. Who is alone is tried for ever."""
     if found.good_since or case.given_up or not case.asked:
         return
-    if not found.ready_since:
-        yield from [found.started_at + rules.progress] if found.started_at and not alone else []
-    elif found.troubled_since:
+    if found.troubled_since:
         yield found.troubled_since + rules.fail_after
+    elif not found.ready_since:
+        yield from [found.started_at + rules.progress] if found.started_at and not alone else []
     elif found.ready_since and case.home_since:
         yield max(found.ready_since, case.home_since) + rules.bake
 
@@ -145,19 +161,20 @@ def _trouble(case: Case) -> Finding | None:
     return None if case.ready else Finding("NoReadyPod", f"0 of {case.asked} pods ready within its bake time")
 
 
-def _unable(case: Case, found: Trial, rules: Rules, *, helped: bool) -> Finding | None:
-    """It never served. While nothing else can, trying on is right."""
+def _unable(case: Case, found: Trial, rules: Rules, *, another_ready: bool, way_back: bool) -> Finding | None:
+    """It never served with all its pods. While nobody else does, trying on is right, the more so when some of them serve."""
     finding = case.finding
     if finding and finding.gives_up == "Always" and not case.ready:
         return finding
-    if not helped:
+    if not another_ready and not way_back:
         return None
     if finding and finding.gives_up != "Never":
         return finding
-    if case.asked and found.started_at and case.now - found.started_at >= rules.progress:
+    late = found.started_at is not None and case.now - found.started_at >= rules.progress
+    if case.asked and late and (another_ready or not case.ready):
         because = f": {finding.message}" if finding else ""
-        late = f"{case.ready} of {case.asked} pods ready after {duration(rules.progress.total_seconds())} (rollout.progressDeadline)"
-        return Finding("ProgressDeadline", late + because)
+        after = f"{case.ready} of {case.asked} pods ready after {duration(rules.progress.total_seconds())} (rollout.progressDeadline)"
+        return Finding("ProgressDeadline", after + because)
     return None
 
 

@@ -51,17 +51,21 @@ class Stage:
     """Of the spec's steps, from 1. 0: not begun. One more than there are: through."""
     since: datetime | None = None
     """When this step began, UTC. None: it gets nothing at present."""
+    compared: int = 0
+    """Requests of the new revision that had been compared by then."""
 
     def document(self, revision: str, steps: int) -> dict[str, Any]:
         """As in `status.canary`."""
-        return {"revision": revision, "step": self.step, "steps": steps} | ({"since": timestamp(self.since)} if self.since else {})
+        began = {"since": timestamp(self.since), "compared": self.compared} if self.since else {}
+        return {"revision": revision, "step": self.step, "steps": steps, **began}
 
     @classmethod
     def read(cls, written: Mapping[str, Any], revision: str) -> Stage:
         """From `status.canary`. Of another revision, or lost: not begun."""
         if written.get("revision") != revision:
             return cls()
-        return cls(written.get("step", 0), datetime.fromisoformat(written["since"]) if written.get("since") else None)
+        since = datetime.fromisoformat(written["since"]) if written.get("since") else None
+        return cls(written.get("step", 0), since, written.get("compared", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,12 @@ class Prospect:
     """It has as many ready pods as are wanted, or as the active revision has, and traffic is at home."""
     sends: bool
     """The Gateway sends by the route's weights."""
+    follows: bool
+    """It has taken in the newest of them."""
     sample: int | None
     """Its requests that were compared. None: nothing is compared."""
     least: int
-    """So many have to be."""
+    """So many have to be, in each step."""
     now: datetime
 
 
@@ -109,20 +115,33 @@ def course(at: Prospect) -> Course:
     number = min(max(at.before.step, 1), len(at.steps))
     since = at.before.since if number == at.before.step else None
     if since is None:
-        return _in_step(at, number, at.now)
-    enough = at.sample is None or at.sample >= at.least
-    if at.now < since + _hold(at, number) or not enough:
-        return _in_step(at, number, since)
+        return _begin(at, number)
+    if at.now < since + _hold(at, number) or not at.follows or not _enough(at):
+        return _in_step(at, Stage(number, since, at.before.compared))
     if number < len(at.steps):
-        return _in_step(at, number + 1, at.now)
+        return _begin(at, number + 1)
     return Course(Stage(number + 1, since), at.steps[-1].weight, through=True)
 
 
-def _in_step(at: Prospect, number: int, since: datetime) -> Course:
-    step, over = at.steps[number - 1], since + _hold(at, number)
+def _enough(at: Prospect) -> bool:
+    """In this step, not in all: what nobody counts any more must not promote it. A new leader compares from nothing on."""
+    if at.sample is None:
+        return True
+    before = at.before.compared if at.sample >= at.before.compared else 0
+    return at.sample - before >= at.least
+
+
+def _begin(at: Prospect, number: int) -> Course:
+    return _in_step(at, Stage(number, at.now, at.sample or 0))
+
+
+def _in_step(at: Prospect, stage: Stage) -> Course:
+    step, over = at.steps[stage.step - 1], (stage.since or at.now) + _hold(at, stage.step)
     if at.now < over:
-        return Course(Stage(number, since), step.weight, waits=f"until {step.hold} are over", look_again=over)
-    return Course(Stage(number, since), step.weight, waits=f"until {count(at.least, 'request')} of it were compared")
+        return Course(stage, step.weight, waits=f"until {step.hold} are over", look_again=over)
+    if not at.follows:
+        return Course(stage, step.weight, waits="until the Gateway has taken this step in")
+    return Course(stage, step.weight, waits=f"until {count(at.least, 'request')} of it were compared in this step")
 
 
 def _hold(at: Prospect, number: int) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import child
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from allod.domain.serving.seen import Seen
 
 API = "gateway.networking.k8s.io/v1/HTTPRoute"
+FOLLOWS = timedelta(minutes=1)
+"""A controller that has not taken in a changed route by then does not work at present."""
 
 
 def route(seen: Seen) -> Manifest | None:
@@ -32,6 +35,40 @@ def shares(seen: Seen, revisions: Iterable[str]) -> dict[str, int]:
     return {revision: weight for revision, weight in named.items() if weight}
 
 
+def follows(seen: Seen) -> bool:
+    """Whether the Gateway was told to send by the newest weights, as its controller says. One that never says counts as quick.
+
+    Contour takes a changed route in after 0.1 to 0.5 s, and pods that end at once (read in 1.33): requests would meet nobody, a 503.
+    """
+    found, parent = route(seen), seen.model.spec.rollout.canary.parent_ref
+    told = _parent(seen, found, parent) if found and parent else None
+    if not found or not told:
+        return True
+    newest = found["metadata"].get("generation", 0)
+    return all(each.get("observedGeneration", newest) >= newest for each in told.get("conditions") or ())
+
+
+def given_up_at(seen: Seen) -> datetime | None:
+    """When it is no longer waited for in silence that the Gateway follows. None: it follows."""
+    since = (seen.status.get("traffic") or {}).get("weighedAt")
+    return None if follows(seen) or not since else datetime.fromisoformat(since) + FOLLOWS
+
+
+def deaf(seen: Seen, now: datetime) -> Finding | None:
+    """The Gateway sends by an older route than there is, and has for so long that nobody takes it for busy."""
+    found, parent, since = route(seen), seen.model.spec.rollout.canary.parent_ref, given_up_at(seen)
+    if not found or not parent or not since or now < since:
+        return None
+    name = f"the HTTPRoute {found['metadata']['name']}"
+    late = f"Gateway {_namespace(seen, parent)}/{parent.name} has not taken in how {name} sends for more than a minute"
+    return Finding("RouteNotFollowed", f"{late}, so requests may still go where they went: does its controller run?")
+
+
+def _parent(seen: Seen, found: Manifest, parent: GatewayReference) -> Mapping[str, Any] | None:
+    """What the controller of that Gateway says of the route."""
+    return next((each for each in (found.get("status") or {}).get("parents") or () if _is(seen, parent, each.get("parentRef") or {})), None)
+
+
 def problem(seen: Seen) -> Finding | None:
     """Why requests that come to the Gateway do not reach the model by the route's weights. None: they do."""
     parent = seen.model.spec.rollout.canary.parent_ref
@@ -45,7 +82,7 @@ def problem(seen: Seen) -> Finding | None:
     found, named = route(seen), f"Gateway {_namespace(seen, parent)}/{parent.name}"
     if found is None:
         return Finding("RouteNotMade", f"the HTTPRoute for {named} is not made yet")
-    told = next((each for each in (found.get("status") or {}).get("parents") or () if _is(seen, parent, each.get("parentRef") or {})), None)
+    told = _parent(seen, found, parent)
     if told is None:
         nobody = (
             f"no controller has taken the HTTPRoute {found['metadata']['name']}: is there a {named}, and does its class have a controller?"

@@ -21,6 +21,11 @@ class Measurement:
     missing: tuple[str, ...] = ()
     """Names of those that have served for long enough, and Prometheus has nothing of them."""
 
+    @property
+    def whole(self) -> bool:
+        """Nothing is missing that should be known by now."""
+        return not self.trouble and not self.missing
+
     def condition(self) -> Condition:
         """Are errors and latencies of its pods known?"""
         if self.trouble:
