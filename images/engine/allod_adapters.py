@@ -1,7 +1,7 @@
 """The watchdog of a vLLM with LoRA adapters: it also keeps them as a file asks for them.
 
 Stock vLLM loads it: `vllm serve ... --enable-lora --middleware allod_adapters.Watchdog`, with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and with
-watchdog.py beside it. It needs the standard library alone.
+watchdog.py and its parts beside it. It needs the standard library alone.
 
 The file (ALLOD_ADAPTERS) is {"adapters": [{"name", "version", "path", "rank"}]}. What it lists is loaded, what it no longer lists is
 unloaded, what has another version is exchanged; heartbeats then end with "adapters": {name: {"version", "refused"}}, where `refused` is a
@@ -23,10 +23,14 @@ import struct
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import allod_verdict
 import watchdog
-from watchdog import ASKED, LOG, App, Message, Receive, Send
+from watchdog import ASKED, LOG
+
+if TYPE_CHECKING:
+    from allod_exchange import App, Message, Receive, Send
 
 LOOK: Final = 0.25  # seconds between looks at the file: one stat
 AGAIN: Final = 5.0  # seconds between looks at the files of an adapter that was refused
@@ -170,7 +174,7 @@ def files(order: Order) -> object:
 
 
 @dataclass
-class Engine(watchdog.Engine):
+class Engine(allod_verdict.Engine):
     """Not ready before each adapter was tried once."""
 
     tried: bool = False

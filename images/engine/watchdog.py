@@ -5,11 +5,9 @@ prometheus_client, which vLLM brings. Why it exists: vLLM's own /health stays 20
 
 - GET /allod/ready, /allod/live: 200 or 503 with {"ok", "fault", "inflight", "sinceProgress" (seconds), "steps"}. GET /allod/heartbeat:
   /allod/ready's document as a line, twice a second and at once when the verdict changes; after SIGTERM one last line.
-- The engine hangs when something waits for it and it makes no step for ALLOD_HANG_SECONDS. When idle for as long, it is asked for one
-  token, so an idle hang is found too; when not idle after half of that, so a request that waits for something else (a tool, a grammar)
-  raises no alarm. Nothing counts before the first step, which may compile for minutes; until then /allod/ready is 503.
-- ready fails at the threshold, so that traffic leaves; live fails two thresholds later, so that an engine that comes back keeps its model.
-- The headers of a stream wait for its first event: an error before it becomes a real 4xx or 5xx, which any proxy can retry.
+- What a verdict rests on: `allod_verdict.py`. Until the engine's first step /allod/ready is 503. It fails at the threshold, so that
+  traffic leaves; /allod/live fails two thresholds later, so that an engine that comes back keeps its model.
+- Requests and streams: `allod_exchange.py`. After a 5xx to a client the engine is asked for one token at once.
 - Only an allow-list of paths is served. After SIGTERM new work gets 503 with Retry-After while what is in flight ends.
 - A fault of the watchdog itself stops no request: verdicts then rest on self-requests, and "fault" begins with "watchdog:".
 
@@ -29,39 +27,32 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import REGISTRY, Counter, Gauge
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+from allod_exchange import Exchange, Message, answer, refuse
+from allod_verdict import BLINK, BUSY, Engine
 
-TICK: Final = 0.25  # seconds between looks, so a hang is known at most this much after its threshold; two are a heartbeat
-BLINK: Final = 1.0  # seconds of a gap between two looks that count at most: who was frozen (blocked loop, stopped process) saw nothing
-BUSY: Final = 503  # vLLM's answer when its queue is full, and ours when there is a fault
-HELD: Final = 65536  # bytes of a stream that are held at most while its first event is looked for
+if TYPE_CHECKING:
+    from allod_exchange import App, Receive, Send
 
+TICK: Final = 0.25
+"""Seconds between looks, so a hang is known at most this much after its threshold; two are a heartbeat."""
 STEPS: Final = "vllm:iteration_tokens_total_count"
 PULSE: Final = (STEPS, "vllm:kv_cache_usage_perc", "vllm:num_requests_running", "vllm:num_requests_waiting")
 """Each is written when the engine reports a step. STEPS counts those with output: in a long chunked prefill only the KV usage moves."""
-
 ASK: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Generate": ("/v1/completions", {"prompt": "1", "max_tokens": 1, "temperature": 0}),
     "Embed": ("/v1/embeddings", {"input": "1"}),
     "Rerank": ("/v1/rerank", {"query": "1", "documents": ["1"]}),
 }
 """The smallest request that makes the engine step, by task."""
-
 OPEN: Final = frozenset({"/health", "/ping", "/version", "/metrics", "/load", "/tokenize", "/detokenize", "/v2/embed", "/v2/rerank"})
 CLOSED: Final = frozenset({"/v1/load_lora_adapter", "/v1/unload_lora_adapter"})
 """Under /v1 all is open but these: they read a path of the client's choice from the server's disk."""
 PLAIN: Final = re.compile(r"(/(?!\.\.?(/|\Z))[A-Za-z0-9._~:@!$&'()*+,=-]+)+/?")
 """Paths that every proxy and router reads alike. Starlette's routes also match a path that ends in a line feed."""
-
 UNPROVEN: Final = "watchdog: its self-request is refused, so an idle hang is not seen; check ALLOD_MODEL and ALLOD_TASK"
 # A child of vLLM's logger has vLLM's handler and format; the root logger has none.
 LOG: Final = logging.getLogger("vllm.allod.watchdog")
@@ -69,69 +60,6 @@ HUNG = Gauge("allod_watchdog_hung", "1 while the engine makes no step although i
 HANGS = Counter("allod_watchdog_hangs_total", "Hangs of the engine since the start of this server.")
 INFLIGHT = Gauge("allod_watchdog_inflight", "Requests for the model, not yet answered in full.", multiprocess_mode="livesum")
 ASKED = Counter("allod_watchdog_self_requests_total", "Self-requests: answered, refused, failed or lost.", ["result"])
-
-
-@dataclass(slots=True)
-class Engine:
-    """What is known of the engine and what follows from it. No I/O and no clock: seconds and counters come in, a verdict goes out."""
-
-    threshold: float
-    watched: float = 0.0  # seconds that somebody looked: the only time in which silence means anything
-    looked_at: float | None = None
-    seen: object = None  # the counters at the last look; a change is progress
-    progress_at: float = -math.inf
-    events: int = 0  # pieces of streams: the sign of progress where vLLM keeps no counters
-    waiting: int = 0  # requests that wait for the engine now: received in full, client not slow to read
-    waiting_since: float = 0.0
-    proven: bool = False  # it made a step since the start
-    assumed: bool = False  # our self-request is refused as wrong, so only a user's request can prove it
-    hung_at: float | None = None
-    trouble: str = ""  # why the last self-request failed in the engine
-    draining: bool = False
-
-    def look(self, now: float, seen: object) -> None:
-        """Takes in the counters at `now` (seconds of any steady clock)."""
-        if self.looked_at is not None:
-            self.watched += min(now - self.looked_at, BLINK)
-            if seen != self.seen:
-                self.progress()
-        self.looked_at, self.seen = now, seen
-        silent = self.watched - max(self.progress_at, self.waiting_since)
-        if self.proven and self.waiting and self.hung_at is None and silent >= self.threshold:
-            self.hung_at = self.watched
-
-    def progress(self) -> None:
-        """It made a step: whatever was wrong is over."""
-        self.progress_at, self.proven, self.hung_at, self.trouble = self.watched, True, None, ""
-
-    def wait(self, change: int) -> None:
-        """One request more (1) or less (-1) waits for the engine."""
-        if self.waiting == 0:
-            self.waiting_since = self.watched
-        self.waiting += change
-
-    def answered(self, status: int) -> str:
-        """Takes in the status of a self-request (0: none came) and names the result. A full queue says nothing of the engine."""
-        result = "refused" if status == BUSY else {0: "lost", 4: "refused", 5: "failed"}.get(status // 100, "answered")
-        if result == "answered":
-            self.progress()
-        self.trouble = f"failed: a request for one token got status {status}" if result == "failed" else self.trouble
-        self.assumed = result == "refused" if status not in {0, BUSY} else self.assumed
-        return result
-
-    @property
-    def fault(self) -> str:
-        """Why it may take no traffic; empty when it may. No moving numbers: a changed text is a changed verdict."""
-        if self.draining:
-            return "draining: the server was told to stop"
-        if self.hung_at is not None:
-            return f"hung: no engine step for {self.threshold:g} s while a request waits"
-        return self.trouble or ("" if self.proven or self.assumed else "starting: the engine has not made its first step")
-
-    @property
-    def live(self) -> bool:
-        """False once a hang has lasted for two more thresholds: loading a model anew takes minutes."""
-        return self.hung_at is None or self.watched - self.hung_at < 2 * self.threshold
 
 
 def route_path(scope: Message) -> str:
@@ -143,89 +71,6 @@ def route_path(scope: Message) -> str:
 def is_open(path: str) -> bool:
     """Whether a client may use this route path."""
     return path in OPEN or (path.startswith("/v1/") and PLAIN.fullmatch(path) is not None and path.rstrip("/") not in CLOSED)
-
-
-def error_status(event: bytes) -> int | None:
-    """The status that a stream deserves whose first event is this: None for an answer, else the error's own code or 500."""
-    try:
-        document = json.loads(event)
-        error = document.get("error") or document.get("type") == "error"
-    except (ValueError, AttributeError):
-        return None
-    code = re.fullmatch(r"[45]\d\d", str(error.get("code"))) if isinstance(error, dict) else None
-    return (int(code[0]) if code else 500) if error else None
-
-
-async def answer(send: Send, status: int, body: bytes, *extra: tuple[bytes, bytes]) -> None:
-    """One whole JSON answer."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *extra]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def refuse(scope: Message, send: Send, status: int, sentence: str, *extra: tuple[bytes, bytes]) -> None:
-    """An error as OpenAI's clients read it; a web socket is closed before it opens."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": sentence})
-        return
-    error = {"message": sentence, "type": "Refused", "param": None, "code": status}
-    await answer(send, status, json.dumps({"error": error}).encode(), *extra)
-
-
-class Exchange:
-    """One request for the model and its answer: knows when it waits for the engine, and holds a stream until its first event."""
-
-    def __init__(self, engine: Engine, receive: Receive, send: Send) -> None:
-        self.engine, self.inner_receive, self.inner_send = engine, receive, send
-        self.waits = self.streams = self.refused = False
-        self.held: list[Message] = []
-
-    def waiting(self, *, waits: bool) -> None:
-        """Whether it is the engine that this request waits for."""
-        self.engine.wait(waits - self.waits)
-        self.waits = waits
-
-    async def receive(self) -> Message:
-        """A client that sends slowly says nothing about the engine: only a whole request waits for it."""
-        message = await self.inner_receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            self.waiting(waits=True)
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Passes on what the application sends, the start of a stream together with its first event."""
-        starts = dict(message.get("headers", ())).get(b"content-type", b"").startswith(b"text/event-stream")
-        self.streams = self.streams or starts
-        self.engine.events += self.streams
-        if starts or self.held:
-            self.held.append(message)
-            await self.release(last=not starts and not message.get("more_body"))
-        elif not self.refused:
-            await self.forward(message)
-
-    async def release(self, *, last: bool) -> None:
-        """Sends what is held once the first event is known: as it came, or as the error that it is."""
-        start, *pieces = self.held
-        body = b"".join(piece.get("body", b"") for piece in pieces)
-        lines = (line for line in body.splitlines(keepends=True) if line.startswith(b"data:") and line.endswith((b"\n", b"\r")))
-        event = next((line[5:].strip() for line in lines), None)  # the data of the first whole `data:` line
-        if event is None and not last and len(body) < HELD:
-            return
-        self.held, status = [], error_status(event or b"")
-        self.refused = bool(event and status)
-        if event and status:
-            kept = (pair for pair in start["headers"] if pair[0] not in {b"content-type", b"content-length"})
-            await answer(self.forward, status, event, *kept)
-            return
-        for message in (start, *pieces):
-            await self.forward(message)
-
-    async def forward(self, message: Message) -> None:
-        """While a client is slow to read, the engine owes it nothing."""
-        waits = self.waits and (message["type"] != "http.response.body" or bool(message.get("more_body")))
-        self.waiting(waits=False)
-        await self.inner_send(message)
-        self.waiting(waits=waits)
 
 
 class Watchdog:
@@ -242,11 +87,10 @@ class Watchdog:
         self.ask_body = json.dumps(body | ({"model": env["ALLOD_MODEL"]} if env.get("ALLOD_MODEL") else {})).encode()
         self.allow = frozenset(path.strip() for path in env.get("ALLOD_ALLOW", "").split(",")) - {""}
         self.app, self.engine = app, Engine(float(seconds))
-        self.inflight, self.told = 0, ("", True)
+        self.inflight, self.told, self.asked_at = 0, ("", True), -math.inf
         self.steps: int | None = None
         self.note = ""  # the watchdog's own fault: shown, never judged
         self.inside: dict[str, Any] = {}  # what vLLM's handlers expect in a scope
-        self.asked_at = -math.inf
         self.asking: asyncio.Task[None] | None = None
         self.watching: asyncio.Task[None] | None = None
         self.beat: asyncio.Future[Any]  # done when heartbeats are to say their line
@@ -268,8 +112,7 @@ class Watchdog:
         elif not is_open(path) and path not in self.allow:
             await refuse(scope, send, 403, "This path is closed on this model server; the API for clients is under /v1.")
         elif work and self.engine.draining:
-            # Closed, because a kept connection would bring the client's next try back to this pod.
-            extra = ((b"retry-after", b"1"), (b"connection", b"close"))
+            extra = ((b"retry-after", b"1"), (b"connection", b"close"))  # kept, it would bring the client's next try to this pod
             await refuse(scope, send, BUSY, "This model server is stopping; please send the request again.", *extra)
         elif work and kind == "http":
             await self.exchange(scope, receive, send)
@@ -282,6 +125,9 @@ class Watchdog:
         self.inflight += 1
         try:
             await self.app(scope, exchange.receive, exchange.send)
+        except Exception:
+            self.engine.doubts = max(self.engine.doubts, 1)  # the server makes a 500 of it
+            raise
         finally:
             exchange.waiting(waits=False)
             self.inflight -= 1
@@ -295,14 +141,12 @@ class Watchdog:
     async def heartbeat(self, receive: Receive, send: Send) -> None:
         """Lines until the client goes, or until the server stops: an open stream would hold up the end of the process."""
         await receive()
-        gone: asyncio.Future[Any] = asyncio.ensure_future(receive())
-        more = True
+        gone, more = asyncio.ensure_future(receive()), True
         try:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]})
             while more and not gone.done():
                 beat, more = self.beat, not self.engine.draining
-                line = self.document(ok=not self.engine.fault) + b"\n"
-                await send({"type": "http.response.body", "body": line, "more_body": more})
+                await send({"type": "http.response.body", "body": self.document(ok=not self.engine.fault) + b"\n", "more_body": more})
                 await asyncio.wait({gone, beat}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
@@ -323,8 +167,6 @@ class Watchdog:
         if callable(before) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, stopping)
             signal.siginterrupt(signal.SIGTERM, False)  # noqa: FBT003 - as asyncio sets it; the signature is the library's
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            LOG.warning("several API servers: a prefill longer than %g s can look like a hang", self.engine.threshold)
 
     async def watch(self) -> None:
         """Looks for as long as the server lives; every second look is a beat."""
@@ -363,10 +205,11 @@ class Watchdog:
         return values if steps else self.engine.events
 
     def ask_if_silent(self) -> None:
-        """A self-request at the start and after silence: half of the threshold while something waits, else the whole; one at a time."""
+        """A self-request at the start, in doubt, and after silence: half of the threshold while something waits; one at a time."""
         engine, busy = self.engine, self.asking is not None and not self.asking.done()
         silent = engine.watched - max(engine.progress_at, self.asked_at)
-        if not engine.draining and not busy and silent >= engine.threshold / (2 if engine.waiting else 1):
+        patience = TICK if engine.doubts and not engine.trouble else engine.threshold / (2 if engine.waiting else 1)
+        if not engine.draining and not busy and silent >= patience:
             self.asked_at = engine.watched
             self.asking = asyncio.create_task(self.ask())
 

@@ -123,6 +123,19 @@ class Node:
                 "It must be a Docker or OCI archive, and the disk must have room.",
             )
 
+    def tag(self, image: str, name: str) -> None:
+        """Another name for an image that it has."""
+        self._images("tag", "--force", image, name)
+
+    def forget(self, image: str) -> None:
+        """Takes a name from it, as a kubelet does that needs room on its disk. Containers that run go on."""
+        self._images("rm", "--sync", image)
+
+    def _images(self, *args: str) -> None:
+        ran = self._ctr("images", *args)
+        if ran.returncode:
+            raise Failed(f"{self.name}: ctr images {' '.join(args)} failed: {ran.stderr.strip()}", "Does it have this image?")
+
     def _ctr(self, *args: str) -> subprocess.CompletedProcess[str]:
         ctr = tools.unpacked(Progress()) / "usr/bin/ctr"
         return subprocess.run(self.space.command(ctr, *CTR, *args), capture_output=True, text=True, check=False)

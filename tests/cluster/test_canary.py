@@ -14,6 +14,7 @@ from box import Box, containers, waiting
 from cluster import edge
 from cluster.asker import Asker
 from cluster.models import Model, chat, client
+from cluster.scene import talking
 from cluster.space import pod
 
 if TYPE_CHECKING:
@@ -120,6 +121,18 @@ def test_a_revision_that_dies_on_trial_is_given_up_and_clients_see_few_errors(mo
 
 def weights(model: Model) -> dict[str, int]:
     return {one["name"]: one["weight"] for one in model.status()["traffic"].get("weights", ())}
+
+
+def test_a_revision_that_is_taken_back_on_trial_takes_no_request_along(model: Model, space: Space) -> None:
+    half = [{"weight": 50, "hold": "10m"}]
+    with talking(space, "envoy", edge.NAMESPACE, "chat", rate=25) as talk:
+        for _ in range(3):
+            space.apply(canary(half, aliases=(NEWER,)))
+            waiting.until("it has its share", partial(in_step, model, 1), seconds=60)
+            waiting.until("the Gateway follows", lambda: Asker(space).last() == NEWER, seconds=10)
+            space.apply(canary(half))
+            waiting.until("its pods are gone", lambda: len(model.pods()) == 1, seconds=60)
+    assert talk.lost(0) == [], "traffic leaves first, and that takes the Gateway a moment"
 
 
 def test_a_revision_that_is_not_ready_gets_no_request(model: Model, space: Space) -> None:

@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from allod.render.serving import configmap
 from box.image import model, root, vllm
 from box.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-WATCHDOG = Path(__file__).parents[2] / "images/engine/watchdog.py"
-KEEPER = WATCHDOG.with_name("allod_adapters.py")
+PROGRAMS = Path(__file__).parents[2] / "images/engine"
+WATCHDOG = [PROGRAMS / name for name in configmap.WATCHDOG]
+KEEPER = PROGRAMS / "allod_adapters.py"
 START_SECONDS = 300
 """31-76 s measured on two loaded cores."""
 PATIENCE = 60.0
@@ -188,7 +190,7 @@ def serving(
         port = free.getsockname()[1]
     loads = ("--middleware", middleware) if middleware else ()
     mounts = {model.SAFETENSORS_FOLDER.path: "/models", **(binds or {})} | {
-        module: f"/etc/allod/{module.name}" for module in (WATCHDOG, *beside)
+        module: f"/etc/allod/{module.name}" for module in (*WATCHDOG, *beside)
     }
     argv = root.command(vllm.ROOT.path, [*SERVE, "--port", str(port), *loads, *flags], binds=mounts)
     with tempfile.NamedTemporaryFile(prefix="vllm-", suffix=".log") as output:

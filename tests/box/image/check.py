@@ -37,10 +37,9 @@ def check_operator() -> str:
         raise Failed(f"The operator's image runs as {config['User']}.", "images/operator/Dockerfile must say USER 65532:65532.")
     with unpacked(operator.IMAGE) as folder:
         packages = next(folder.glob("opt/allod/lib/python*/site-packages"))
-        programs = {"watchdog.txt": "watchdog.py", "adapters.txt": "allod_adapters.py", "rank.txt": "rank.py", "hub.txt": "hub.py"}
-        for text, program in programs.items():
-            if (packages / "allod/render/serving" / text).read_text() != (REPOSITORY / "images/engine" / program).read_text():
-                raise Failed(f"The operator's image has another text than images/engine/{program}.", "Build it again.")
+        for ours in (REPOSITORY / "operator/allod/render/serving").glob("*.txt"):
+            if (packages / "allod/render/serving" / ours.name).read_text() != ours.read_text():
+                raise Failed(f"The operator's image has another text than {ours.resolve().relative_to(REPOSITORY)}.", "Build it again.")
         if left := [path.name for path in packages.glob("pip*")] + [path.name for path in packages.glob("hatchling*")]:
             raise Failed(f"The operator's image has build tools: {', '.join(left)}.", "See images/operator/Dockerfile.")
         return once(folder, [*config["Entrypoint"], "--help"], user=65532)

@@ -19,14 +19,13 @@ def image(out: Path) -> None:
 
 
 IMAGE_NAME = "allod.test/operator:dev"
-PROGRAMS = ("images/engine/watchdog.py", "images/engine/allod_adapters.py", "images/engine/rank.py", "images/engine/hub.py")
 IMAGE = Product(
     "operator",
     "images/operator.tar",
     "the operator, from images/operator/Dockerfile",
     image,
     (f"{HERE}/operator.py", f"{HERE}/buildah.py"),
-    (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", *PROGRAMS),
+    (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", "images/engine"),
     needs=(base.IMAGE,),
     image=IMAGE_NAME,
     programs=buildah.PROGRAMS,

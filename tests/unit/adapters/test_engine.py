@@ -250,7 +250,7 @@ vllm:admission_rejections_total{model_name="smol",reason="max_num_queued_reqs"} 
 vllm:admission_rejections_total{model_name="smol",reason="max_num_queued_tokens"} 6
 vllm:request_success_total{engine="0",finished_reason="stop",model_name="smol"} 90
 vllm:request_success_total{engine="0",finished_reason="error",model_name="smol"} 7
-vllm:request_success_total{engine="1",finished_reason="error",model_name="smol"} 8
+allod_watchdog_broken_streams_total 15
 allod_watchdog_self_requests_total{result="answered"} 30
 allod_watchdog_self_requests_total{result="refused"} 40
 allod_watchdog_self_requests_total{result="failed"} 1

@@ -24,7 +24,7 @@ ERRORS, LATE = "warning AllodTooManyErrors", "warning AllodFirstTokenLate"
 NOTHING: set[str] = set()
 ALIVE = {told("Ready", "True", "Serving"): "1x200", scraped("up"): "1x200"}
 REFUSED = scraped("vllm:admission_rejections_total", reason="max_num_queued_reqs")
-BROKEN = scraped("vllm:request_success_total", finished_reason="error")
+BROKEN = scraped("allod_watchdog_broken_streams_total")
 OWN_LOST = scraped("allod_watchdog_self_requests_total", result="lost")
 BOUNDS = ("1.0", "2.5", "5.0", "+Inf")
 HISTOGRAM = "vllm:time_to_first_token_seconds"
@@ -166,7 +166,7 @@ CASES = (
     Counted("fails since half a minute", {"answered": steady(10), "failed": at_end(0, 5)}),
     Counted("a full queue", {"answered": steady(10), "failed": steady(10), "refused": steady(10)}),
     Counted("breaks off", {"answered": steady(10), "failed": steady(0), "broken": steady(1)}),
-    Counted("breaks off, half of it before the answer", {"answered": steady(18), "failed": steady(1), "broken": steady(2)}),
+    Counted("one fails and one breaks off of 200", {"answered": steady(199), "failed": steady(1), "broken": steady(1)}),
     Counted("the watchdog alone", {"answered": steady(3), "own_answered": steady(3), "failed": steady(3), "own_failed": steady(3)}),
     Counted("the engine was started anew", {"answered": restarted(10), "failed": restarted(1)}),
     Counted("first tokens are late", {"answered": steady(10)}, (steady(0), steady(8), steady(10), steady(10))),

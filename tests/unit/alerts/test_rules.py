@@ -47,7 +47,8 @@ def test_a_rule_that_prometheus_would_refuse_is_found(promtool: Promtool) -> Non
 @pytest.fixture
 def pages() -> set[str]:
     """Names of vLLM's real page, of the watchdog in it, and of the operator's own. The rungs cluster and vllm ask the live ones."""
-    watchdog = set(re.findall(r'(?:Gauge|Counter)\("(allod_\w+)"', (ROOT / "images/engine/watchdog.py").read_text()))
+    programs = "".join(path.read_text() for path in (ROOT / "images/engine").glob("*.py"))
+    watchdog = set(re.findall(r'(?:Gauge|Counter)\("(allod_\w+)"', programs))
     operator = Metrics().page().decode()
     return on_page(REAL) | watchdog | on_page(operator)
 

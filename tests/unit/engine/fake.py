@@ -11,7 +11,8 @@ from typing import Any
 
 from prometheus_client import REGISTRY, Gauge, Histogram
 
-from watchdog import Message, Receive, Send, Watchdog
+from allod_exchange import Message, Receive, Send
+from watchdog import Watchdog
 
 DISCONNECT: Message = {"type": "http.disconnect"}
 Handler = Callable[["Engine", Message, Receive, Send], Awaitable[None]]
@@ -199,7 +200,10 @@ class Metric:
     """A sample of the watchdog's own metrics, less what it was when the test began: the registry is the process's."""
 
     def __init__(self) -> None:
-        self.before = {name: self.now(*name) for name in (("hangs_total",), *(("self_requests_total", result) for result in RESULTS))}
+        self.before = {
+            name: self.now(*name)
+            for name in (("hangs_total",), ("broken_streams_total",), *(("self_requests_total", result) for result in RESULTS))
+        }
 
     def now(self, name: str, result: str = "") -> float:
         return REGISTRY.get_sample_value(f"allod_watchdog_{name}", {"result": result} if result else {}) or 0.0

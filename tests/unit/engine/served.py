@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from unit.engine.fake import Engine, whole_body
-from watchdog import Message, Receive, Send, Watchdog
+from watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from allod_exchange import Message, Receive, Send
 
 
 async def hang(engine: Engine, _scope: Message, receive: Receive, send: Send) -> None:

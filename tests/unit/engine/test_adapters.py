@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from watchdog import Message, Receive, Send
+    from allod_exchange import Message, Receive, Send
 
 CHAT = "/v1/chat/completions"
 DORA = "vLLM does not yet support DoRA."

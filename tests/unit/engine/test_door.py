@@ -9,7 +9,7 @@ import pytest
 from unit.engine.fake import Client, Engine, serving
 
 if TYPE_CHECKING:
-    from watchdog import Message
+    from allod_exchange import Message
 
 POST = "POST"
 OPEN = (

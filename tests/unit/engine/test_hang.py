@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from unit.engine.fake import Client, Engine, Metric, serving, whole_body
 
 if TYPE_CHECKING:
-    from watchdog import Message, Receive, Send
+    from allod_exchange import Message, Receive, Send
 
 pytestmark = pytest.mark.looptime(start=time.monotonic)  # goes on where the fixtures' real time ended
 CHAT = "/v1/chat/completions"
@@ -159,16 +159,66 @@ async def test_a_full_queue_says_nothing_about_the_engine(client: Client, metric
     assert (await client.ready()).json["fault"] == ""
 
 
-async def test_an_engine_that_answers_one_token_with_an_error_is_not_ready_but_is_not_killed(client: Client, metric: Metric) -> None:
+async def test_an_engine_that_answers_one_token_with_an_error_is_not_ready_and_is_killed_when_it_goes_on(
+    client: Client, metric: Metric
+) -> None:
     client.engine.self_status = 500
     client.engine.handlers["/v1/completions"] = without_a_step
     await asyncio.sleep(20)
     assert await client.fault() == "failed: a request for one token got status 500"
     assert (await client.ask("/allod/live")).status == 200
-    assert metric("self_requests_total", "failed") >= 1
+    assert metric("self_requests_total", "failed") == 4
+    await asyncio.sleep(11)
+    assert (await client.ask("/allod/live")).status == 503
     client.engine.self_status = 200
     await asyncio.sleep(11)
     assert (await client.ready()).status == 200
+
+
+async def test_an_engine_that_fails_its_clients_is_asked_at_once_and_is_not_ready_within_two_seconds(
+    client: Client, metric: Metric
+) -> None:
+    client.engine.self_status = 500
+    client.engine.handlers[CHAT] = client.engine.handlers["/v1/completions"] = without_a_step
+    began = now()
+    assert (await client.ask(CHAT, method="POST")).status == 500
+    assert await client.until_not_ready() - began < 2
+    assert await client.fault() == "failed: a request for one token got status 500"
+    assert metric("self_requests_total", "failed") == 3
+    await asyncio.sleep(30)
+    assert metric("self_requests_total", "failed") <= 6, "who is known to fail is asked as seldom as who is idle"
+
+
+async def test_a_server_that_raises_under_a_client_is_asked_at_once(client: Client) -> None:
+    async def raises(_engine: Engine, _scope: Message, _receive: Receive, _send: Send) -> None:
+        raise ConnectionResetError("the engine is gone")
+
+    client.engine.handlers[CHAT] = client.engine.handlers["/v1/completions"] = raises
+    began = now()
+    with pytest.raises(ConnectionResetError):
+        await client.ask(CHAT, method="POST")
+    assert await client.until_not_ready() - began < 2
+
+
+async def test_an_engine_that_fails_a_client_and_twice_a_question_but_not_the_next_one_stays_ready(client: Client, metric: Metric) -> None:
+    async def unlucky(engine: Engine, scope: Message, receive: Receive, send: Send) -> None:
+        lucky = metric("self_requests_total", "failed") >= 2
+        engine.self_status = 200 if lucky else 500
+        await (Engine.complete if lucky else without_a_step)(engine, scope, receive, send)
+
+    client.engine.self_status = 500
+    client.engine.handlers |= {CHAT: without_a_step, "/v1/completions": unlucky}
+    assert (await client.ask(CHAT, method="POST")).status == 500
+    await watch_ready(client, 5)
+    assert [metric("self_requests_total", result) for result in ("failed", "answered")] == [2, 1]
+
+
+async def test_a_full_queue_raises_no_doubt(client: Client, metric: Metric) -> None:
+    client.engine.self_status = 503
+    client.engine.handlers[CHAT] = without_a_step
+    assert (await client.ask(CHAT, method="POST")).status == 503
+    await asyncio.sleep(5)
+    assert metric("self_requests_total", "refused") == 0
 
 
 async def test_an_engine_that_dies_under_the_self_request_is_not_ready(client: Client) -> None:

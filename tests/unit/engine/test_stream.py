@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unit.engine.fake import DISCONNECT, Answer, Client, Engine, Handler, whole_body
+from unit.engine.fake import DISCONNECT, Answer, Client, Engine, Handler, Metric, whole_body
 
 if TYPE_CHECKING:
-    from watchdog import Message, Receive, Send
+    from allod_exchange import Message, Receive, Send
 
 pytestmark = pytest.mark.looptime(start=time.monotonic)
 CHAT = "/v1/chat/completions"
@@ -107,6 +107,32 @@ async def test_an_error_after_the_first_token_stays_in_the_stream(client: Client
     client.engine.handlers[CHAT] = stream(*pieces)
     answer = await client.ask(CHAT, method="POST")
     assert (answer.status, answer.body) == (200, b"".join(pieces))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "broken"),
+    [
+        ((b'data: {"choices": [1]}\n\n', b"data: [DONE]\n\n"), 0),
+        ((b'data: {"error": {"code": 500}}\n\n', b"data: [DONE]\n\n"), 1),
+        ((b'data: {"error": {"code": 400}}\n\n', b"data: [DONE]\n\n"), 0),
+        ((b'data: {"choices": [1]}\n\n', b'data: {"error": {"code": 500}}\n\n', b"data: [DONE]\n\n"), 1),
+        ((b'event: message_start\ndata: {"type": "message_start"}\n\n', b'event: error\ndata: {"type": "error"}\n\n'), 1),
+        ((b'data: {"choices": [{"text": "data: {\\"error\\""}]}\n\n', b"data: [DONE]\n\n"), 0),
+    ],
+    ids=[
+        "whole",
+        "error first",
+        "the client's mistake",
+        "error later",
+        "error later, in Anthropic's words",
+        "a model that talks of errors",
+    ],
+)
+async def test_a_stream_with_an_error_is_counted_once(client: Client, metric: Metric, pieces: tuple[bytes, ...], broken: int) -> None:
+    """The server's own count says 2xx."""
+    client.engine.handlers[CHAT] = stream(*pieces)
+    await client.ask(CHAT, method="POST")
+    assert metric("broken_streams_total") == broken
 
 
 async def test_an_engine_that_dies_before_the_first_event_leaves_the_answer_to_the_server(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from allod.api.modeldeployment import ModelDeployment
 from allod.render.serving import vllm
-from allod.render.serving.configmap import watchdog_configmap
+from allod.render.serving.configmap import WATCHDOG, watchdog_configmap
 from allod.render.serving.statefulset import statefulset
 from unit.domain.simulation import DEFAULTS, SPEC
 
@@ -19,10 +19,10 @@ RANK, HUB = ["python3", "/etc/allod/rank.py"], ["python3", "/etc/allod/hub.py"]
 @pytest.mark.parametrize(
     ("uri", "nodes", "before", "programs"),
     [
-        ("pvc://models/smollm2", 1, [], {"watchdog.py"}),
-        ("pvc://models/smollm2", 2, RANK, {"watchdog.py", "rank.py"}),
-        ("hf://org/name", 1, HUB, {"watchdog.py", "hub.py"}),
-        ("hf://org/name", 2, [*RANK, *HUB], {"watchdog.py", "rank.py", "hub.py"}),
+        ("pvc://models/smollm2", 1, [], set()),
+        ("pvc://models/smollm2", 2, RANK, {"rank.py"}),
+        ("hf://org/name", 1, HUB, {"hub.py"}),
+        ("hf://org/name", 2, [*RANK, *HUB], {"rank.py", "hub.py"}),
     ],
 )
 def test_each_becomes_the_next_and_the_last_is_vllm(uri: str, nodes: int, before: list[str], programs: set[str]) -> None:
@@ -32,4 +32,4 @@ def test_each_becomes_the_next_and_the_last_is_vllm(uri: str, nodes: int, before
     kept = statefulset(model, "5b21aa0c", DEFAULTS)
     assert kept["spec"]["template"]["spec"]["containers"][0]["command"] == [*before, "vllm", "serve"]
     configmap = watchdog_configmap(model, "5b21aa0c", keeps_adapters=False, nodes=nodes, asks_hub=vllm.asks_hub(kept))
-    assert configmap["data"].keys() == programs
+    assert configmap["data"].keys() == set(WATCHDOG) | programs

@@ -70,10 +70,9 @@ def _measured(of: str, name: str, slo: Slo) -> list[Rule]:
 
 
 def _error_ratio(of: str, over: str) -> str:
-    """The larger of what clients saw and what the engine gave up, as a part of all: `engine/metrics.py` says why."""
-    seen = _difference(of, over, "failed", "refused|own_failed")
-    broken = f'allod:counted:gained{{{of},window="{over}",what="broken"}}'
-    return f"clamp(\n  max by ({REVISION}) ({seen} or {broken})\n  / on ({REVISION}) {_requests(of, over)}, 0, 1)"
+    """What failed at once or as a stream, as a part of all: `engine/metrics.py` says how they are told apart."""
+    failed = _difference(of, over, "failed|broken", "refused|own_failed")
+    return f"clamp(\n  {failed}\n  / on ({REVISION}) {_requests(of, over)}, 0, 1)"
 
 
 def _difference(of: str, over: str, these: str, without: str) -> str:

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
 
+WATCHDOG = {"watchdog.py": "watchdog.txt", "allod_verdict.py": "verdict.txt", "allod_exchange.py": "exchange.txt"}
+
 
 def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters: bool, nodes: int = 1, asks_hub: bool = False) -> Manifest:
     """Immutable: a pod that restarts finds the watchdog that it had, whatever operator runs by then.
 
     Ranks have a program of their own, and so has who downloads.
     """
+    watchdog = {name: _program(text) for name, text in WATCHDOG.items()}
     keeper = {"allod_adapters.py": _program("adapters.txt")} if keeps_adapters else {}
     ranks = {"rank.py": _program("rank.txt")} if nodes > 1 else {}
     asks = {"hub.py": _program("hub.txt")} if asks_hub else {}
@@ -27,7 +30,7 @@ def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters:
         "kind": "ConfigMap",
         "metadata": metadata(model, child(model.metadata.name, revision), revision),
         "immutable": True,
-        "data": {"watchdog.py": _program("watchdog.txt")} | keeper | ranks | asks,
+        "data": watchdog | keeper | ranks | asks,
     }
 
 

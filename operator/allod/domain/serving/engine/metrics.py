@@ -7,9 +7,9 @@ its code and in that of the instrumentator, 8.1):
   of the API is a request for the model; route walks of some FastAPI versions give `none` as the handler (R).
 - A client that goes away counts as 2xx, whether its answer had begun or not (M).
 - A full queue answers 503, which is in 5xx and in `vllm:admission_rejections_total` (M): overload is no failure, so it is taken out.
-- A request that the engine itself gave up has `finished_reason="error"` (R). It is a 500 where nothing was sent yet, but a 2xx where a
-  stream had begun, also where the watchdog makes a 5xx of that stream, because the watchdog stands outside the instrumentator (R).
-  So some failures are in both counts: the larger of the two misses at most half of them and never counts one twice.
+- A stream is a 2xx for the instrumentator, whatever comes in it (M): also one that ends in an error event, and one of which the watchdog,
+  which stands outside the instrumentator, makes a 5xx. vLLM itself counts it as `error`, or, for most causes, as `abort`, like a client
+  that went away (R). So the watchdog counts these streams, and no failure is in both counts.
 - The watchdog's self-requests are answers like others: `answered` ones are 2xx (M), `failed` and `lost` (cancelled) ones 5xx (R).
 - What a draining server turns away is answered by the watchdog and counted nowhere (M).
 - An engine that dies takes its counters along (M): its end shows as a restart, never as an error.
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from allod.api.slo import Metric
 
 Counter: TypeAlias = Literal["answered", "failed", "refused", "broken", "own_answered", "own_failed"]
-"""answered: 2xx. failed: 5xx. refused: by a full queue, within failed. broken: given up by the engine. own_*: the watchdog's share."""
+"""answered: 2xx. failed: 5xx. refused: by a full queue, within failed. broken: streams with an error event, within answered. own_*: the
+watchdog's share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ COUNTERS: Mapping[Counter, Lines] = {
     "answered": Lines("http_requests_total", (*_WORK, ("status", "2.*"))),
     "failed": Lines("http_requests_total", (*_WORK, ("status", "5.*"))),
     "refused": Lines("vllm:admission_rejections_total"),
-    "broken": Lines("vllm:request_success_total", (("finished_reason", "error"),)),
+    "broken": Lines("allod_watchdog_broken_streams_total"),
     "own_answered": Lines("allod_watchdog_self_requests_total", (("result", "answered"),)),
     "own_failed": Lines("allod_watchdog_self_requests_total", (("result", "failed|lost"),)),
 }

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 LOST = frozenset({"Faulty", "Gone"})
 SILENT = frozenset({"Silent", "Unreachable"})
-REASONS = {"Faulty": "EngineHung", "Gone": "EngineGone", "Silent": "NoHeartbeat", "Unreachable": "NoHeartbeat"}
+REASONS = {"Faulty": "EngineFails", "Gone": "EngineGone", "Silent": "NoHeartbeat", "Unreachable": "NoHeartbeat"}
+HUNG = "hung:"
+"""How the watchdog's word begins when the engine makes no step. Any other one is of an engine that answers, and answers with errors."""
 FEW = 3
 """Pods that must be silent at least before it can be the operator's own network: below it a node with two pods would pass for one."""
 
@@ -75,9 +77,8 @@ def finding(seen: Seen, found: Iterable[Manifest]) -> Finding | None:
     for pod in found:
         if beat := lost(seen, pod):
             # A silent node or server may be nobody's fault; a fault that the engine tells of, or a dead process, is its own.
-            return Finding(
-                REASONS[beat.state], f"{pods.name(pod)}: {beat.message}", "Never" if beat.state in SILENT else "WhenAnotherServes"
-            )
+            reason = "EngineHung" if beat.message.startswith(HUNG) else REASONS[beat.state]
+            return Finding(reason, f"{pods.name(pod)}: {beat.message}", "Never" if beat.state in SILENT else "WhenAnotherServes")
     return None
 
 

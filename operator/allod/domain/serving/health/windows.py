@@ -143,7 +143,7 @@ def requests(counts: Counts) -> int:
 
 
 def failures(counts: Counts) -> int:
-    """Those of them that failed: the larger of what clients saw and what the engine gave up; `engine/metrics.py` says why."""
+    """Those of them that failed, at once or as a stream; `engine/metrics.py` says how they are told apart."""
     numbers = counts.numbers
     answered = numbers.get("failed", 0.0) - numbers.get("refused", 0.0) - numbers.get("own_failed", 0.0)
-    return min(requests(counts), max(0, round(answered), round(numbers.get("broken", 0.0))))
+    return min(requests(counts), max(0, round(answered)) + round(numbers.get("broken", 0.0)))
