@@ -58,12 +58,13 @@ def test_what_cannot_be_is_refused_by_the_model_itself_and_holds_no_gpu(space: S
     assert model.status().get("gpus", 0) == 0
 
 
-def test_a_flag_that_this_vllm_does_not_know_makes_no_pod(space: Space, vllm_node: str) -> None:
+def test_a_flag_that_this_vllm_does_not_know_is_named_by_its_own_words(space: Space, vllm_node: str) -> None:
     manifest = smol(vllm_node)
     manifest["spec"]["engine"]["args"] = {**manifest["spec"]["engine"].get("args", {}), "flash-attention-3": "true"}
     model = Model.apply(space, manifest)
-    assert "flash-attention-3" in model.wait("Degraded", "True", "UnknownFlag")
-    assert model.pods() == []
+    message = model.wait("Degraded", "True", "UnknownFlag", seconds=120)
+    assert "flash-attention-3" in message
+    assert model.condition("Ready")["status"] == "False"
 
 
 def test_a_path_that_is_not_on_the_node_is_named(space: Space, vllm_node: str) -> None:
