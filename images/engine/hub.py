@@ -70,7 +70,7 @@ class RefusedError(Exception):
     @property
     def passes(self) -> bool:
         """Whether it may be over by itself."""
-        return self.status in PASSING if self.status else self.cause != "Certificate"
+        return self.status in PASSING if self.status else self.cause not in ("Certificate", "Token")
 
 
 class StrangeError(Exception):
@@ -113,12 +113,14 @@ class Hub:
 
     def look(self) -> None:
         """Ask for all that vLLM needs first. Raises RefusedError or StrangeError."""
+        if not (self.token.isascii() and self.token.isprintable()):
+            raise RefusedError("Token", "the token has a character that no HTTP header can carry")
         at = quote(self.revision, safe="")
         try:
             listed = json.loads(self._given(f"/api/models/{self.repository}/revision/{at}", "").body)
             files = [str(file["rfilename"]) for file in listed["siblings"]]
         except (StrangeError, ValueError, TypeError, LookupError) as error:
-            say(f"{self.address} does not list the files of {self.repository} ({error!r}): asking for config.json")
+            say(f"{self.address} does not list the files of {self.repository} ({briefly(error)}): asking for config.json")
             files = ["config.json"]
         top = [file for file in files if "/" not in file]
         weights = [file for ending in WEIGHTS for file in top if file.endswith(ending)]
@@ -138,11 +140,10 @@ class Hub:
 
     def _judge(self, answer: Answer, asked: str) -> None:
         """Raises unless it is given. That another server says 401 means nothing here: vLLM may have a token for it."""
-        status, mine, code = answer.status, self._is_mine(answer.url), answer.headers.get("X-Error-Code", "")[:WORDS]
+        status, mine, code = answer.status, self._is_mine(answer.url), hidden(answer.headers.get("X-Error-Code", ""))[:WORDS]
         if status in GIVEN:
             return
-        says = answer.headers.get("X-Error-Message", "")[:WORDS]
-        says = says.replace(self.token, "...") if self.token else says
+        says = hidden(answer.headers.get("X-Error-Message", ""))[:WORDS]
         refused = (status == 401 and mine) or (status == 403 and (asked or code or says))  # noqa: PLR2004  HTTP's
         if not (refused or status in PASSING or (status == 404 and code in ("RepoNotFound", "RevisionNotFound"))):  # noqa: PLR2004
             raise StrangeError(f"{answer.url.partition('?')[0]} answers {status}")
@@ -224,10 +225,28 @@ def within(seconds: float, call: Callable[[], T], else_: OSError) -> T:
 
 
 def token() -> str:
-    """As huggingface_hub finds it; empty without one."""
+    """As huggingface_hub finds and cleans it: a line break within is none of it. Empty without one."""
     file = Path(os.environ.get("HF_TOKEN_PATH") or Path(os.environ.get("HF_HOME", ""), "token"))
-    found = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
-    return (found or (file.read_text() if file.is_file() else "")).strip()
+    named = cleaned(os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN") or "")
+    return named or (cleaned(file.read_text("utf-8", "replace")) if file.is_file() else "")
+
+
+def cleaned(token: str) -> str:
+    """As huggingface_hub has it."""
+    return token.replace("\r", "").replace("\n", "").strip()
+
+
+def hidden(text: str) -> str:
+    """Without the token, whoever wrote the text: it goes to a log, or into the model's status."""
+    with contextlib.suppress(OSError):  # a file that cannot be read has told nobody
+        if secret := token():
+            return text.replace(secret, "...")
+    return text
+
+
+def briefly(error: Exception) -> str:
+    """In our own words. Those of others may repeat what they were given, such as a header with the token in it."""
+    return str(error) if isinstance(error, StrangeError) else type(error).__name__
 
 
 def proxies() -> dict[str, str]:
@@ -310,17 +329,18 @@ def main(command: list[str]) -> None:
     except RefusedError as error:
         of = {"hub": hub.address, "repository": hub.repository, "revision": hub.revision, "token": bool(hub.token)}
         say(error.message)
+        told = {name: hidden(value) if isinstance(value, str) else value for name, value in (of | asdict(error)).items()}
         with contextlib.suppress(OSError):  # where there is no such file a kubelet keeps the line above
-            TERMINATION_LOG.write_text(json.dumps(of | asdict(error)))
+            TERMINATION_LOG.write_text(json.dumps(told))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  what is not known here is vLLM's to judge
-        say(f"vLLM tries by itself: {error!r}")
+        say(f"vLLM tries by itself: {briefly(error)}")
     os.execvp(command[0], command)  # noqa: S606  no shell is wanted: vLLM is to be the first process
 
 
 def say(text: str) -> None:
     """One line of the container's log."""
-    print(text, flush=True)  # noqa: T201  a container's log
+    print(hidden(text), flush=True)  # noqa: T201  a container's log
 
 
 if __name__ == "__main__":

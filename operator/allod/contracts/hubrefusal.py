@@ -24,8 +24,8 @@ class HubRefusal(BaseModel):
     """Whether one was sent."""
     asked: Text
     """A file; empty: the repository itself."""
-    cause: Literal["Name", "Closed", "Dropped", "Silent", "Certificate", "Broken", "Status"]
-    """How far it got: no address, no listener, no connection, no answer, no trust, a broken connection, or an HTTP status."""
+    cause: Literal["Name", "Closed", "Dropped", "Silent", "Certificate", "Broken", "Status", "Token"]
+    """How far it got: no token to send, no address, no listener, no connection, no answer, no trust, a broken connection, or an HTTP status."""
     message: Text
     """What was seen, with names and numbers: `no connection to hub.example.com:443 within 10 s`."""
     status: int | None = None

@@ -211,6 +211,12 @@ DOCUMENTS = [
         {},
     ),
     Case(
+        "a token that cannot be sent",
+        document("Token", message="the token has a character that no HTTP header can carry"),
+        "ModelAccessRefused",
+        "the token has a character that no HTTP header can carry: put a valid one into Secret hub",
+    ),
+    Case(
         "no token where one is wanted",
         document(status=401, token=False),
         "ModelAccessRefused",

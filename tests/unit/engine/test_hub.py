@@ -67,6 +67,11 @@ NOT_GIVEN = {
         (401, "", False),
         "answers 401 Unauthorized for org/name (what is ...?)",
     ),
+    "the token is repeated where it would be cut": (
+        {LIST: refuses(401, code=TOKEN, says=f"{'x' * (hub.WORDS - 4)}{TOKEN}")},
+        (401, "...", False),
+        f"answers 401 Unauthorized for org/name ({'x' * (hub.WORDS - 4)}...)",
+    ),
     "no such repository": ({LIST: refuses(404, "RepoNotFound")}, (404, "RepoNotFound", False), "answers 404 Not Found for org/name"),
     "no such revision": ({LIST: refuses(404, "RevisionNotFound")}, (404, "RevisionNotFound", False), "answers 404 Not Found for org/name"),
     "the hub is busy": ({LIST: refuses(429)}, (429, "", False), "answers 429 Too Many Requests for org/name"),
@@ -232,6 +237,8 @@ def test_a_proxy_of_another_kind_is_left_to_vllm(monkeypatch: pytest.MonkeyPatch
 CREDENTIALS = {
     "a token": ({"HF_TOKEN": TOKEN}, f"Bearer {TOKEN}"),
     "a token under its old name": ({"HUGGING_FACE_HUB_TOKEN": f"{TOKEN}\n"}, f"Bearer {TOKEN}"),
+    "a token that was wrapped when it was pasted": ({"HF_TOKEN": " hf_se\r\ncret\n"}, f"Bearer {TOKEN}"),
+    "a token of line breaks, and a file": ({"HF_TOKEN": "\n", "HF_TOKEN_PATH": "{folder}/token"}, "Bearer of-the-file"),
     "a token in a file": ({"HF_TOKEN_PATH": "{folder}/token"}, "Bearer of-the-file"),
     "a name and a password in the address": ({"HF_TOKEN": TOKEN, "HF_ENDPOINT": "http://robot:p%40ss@{host}"}, "Basic cm9ib3Q6cEBzcw=="),
     "nothing": ({}, None),

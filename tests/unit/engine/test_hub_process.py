@@ -80,6 +80,32 @@ def test_what_is_not_given_is_one_document_without_a_secret(tmp_path: Path) -> N
     assert server.paths == [LIST], "what does not pass is not asked again"
 
 
+@pytest.mark.parametrize("token", ["hf_secret\u201d", "\u201chf_secret\u201d", "hf_secret\u4e2d", "hf_secret\x01more", "hf_secret\udcff"])
+def test_a_token_that_no_header_can_carry_is_refused_and_told_nobody(token: str, tmp_path: Path) -> None:
+    with serving(GIVES) as server:
+        code, log, left = run(tmp_path, *SERVE, HF_ENDPOINT=f"http://{HERE}:{server.port}", HF_TOKEN=token)
+    assert (code, log, server.paths) == (1, "the token has a character that no HTTP header can carry\n", [])
+    told = hub_refusal(left)
+    assert told
+    assert (told.cause, told.message) == ("Token", log.strip())
+    assert "secret" not in left
+
+
+def test_who_repeats_the_token_does_not_get_it_into_the_log(tmp_path: Path) -> None:
+    with serving({LIST: Says(302, {"Location": f"/{TOKEN}"}), f"/{TOKEN}": Says(418)}) as server:
+        code, log, left = run(tmp_path, *SERVE, HF_ENDPOINT=f"http://{HERE}:{server.port}", HF_TOKEN=f"{TOKEN}\n")
+    assert (code, left) == (7, "")
+    assert f"{HERE}:{server.port}/... answers 418" in log
+    assert TOKEN not in log
+
+
+def test_of_a_fault_that_is_not_foreseen_only_its_kind_is_told(tmp_path: Path) -> None:
+    with serving({LIST: Says(307, {"Location": "http://["})}) as server:
+        code, log, _ = run(tmp_path, *SERVE, HF_ENDPOINT=f"http://{HERE}:{server.port}", HF_TOKEN=TOKEN)
+    assert code == 7
+    assert f"does not list the files of {REPOSITORY} (ValueError): asking for config.json" in log
+
+
 def test_what_may_pass_is_asked_again(tmp_path: Path) -> None:
     with drops() as port:
         code, log, left = run(tmp_path, *SERVE, HF_ENDPOINT=f"http://{HERE}:{port}")

@@ -42,6 +42,9 @@ class Reader:
 
 def refused(refusal: HubRefusal, reader: Reader) -> Finding:
     """Refusals of the hub itself first; all else is that there is no hub to be had."""
+    if refusal.cause == "Token":
+        whose = f"Secret {reader.secret}" if reader.secret else "the engine's environment"
+        return Finding("ModelAccessRefused", f"{refusal.message}: put a valid one into {whose}")
     match None if refusal.elsewhere else refusal.status:
         case 404:
             return not_found(refusal, reader)
