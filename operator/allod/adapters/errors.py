@@ -6,9 +6,11 @@ ApiError                 any answer that is not a success
   Conflict               somebody wrote first: look again, then decide again
     AlreadyExists        the object to create is there
   Unavailable            no answer, or the server asks for patience: the same request may succeed later
+    Unanswered           the server was reached, and this one question has no answer: another one may have
+      Refused            an answer came, and it is not what was asked for
 """
 
-# ruff: noqa: N818  # they are read as what happened ("except Unavailable"), and the suffix would be said six times
+# ruff: noqa: N818  # they are read as what happened ("except Unavailable"), and the suffix would be said eight times
 
 from __future__ import annotations
 
@@ -37,6 +39,14 @@ class AlreadyExists(Conflict):
 
 class Unavailable(ApiError):
     """The API server did not answer, or said that it cannot now."""
+
+
+class Unanswered(Unavailable):
+    """A question to a server that takes others, as far as we know."""
+
+
+class Refused(Unanswered):
+    """Whoever answered, it was not with what was asked for."""
 
 
 def error_of(code: int, answer: dict[str, Any], asked: str) -> ApiError:

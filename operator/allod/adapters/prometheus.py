@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from allod.adapters.errors import Unavailable
+from allod.adapters.errors import Refused, Unanswered, Unavailable
 from allod.adapters.promanswer import scraped
 from allod.render.monitoring.counted import question
 
@@ -67,7 +67,7 @@ class Prometheus:
     async def counted(self, models: Collection[tuple[str, str]], metrics: Collection[Metric]) -> Mapping[Pod, Scraped]:
         """What the pods of these models (namespace and name) had counted at their last scrape, all as of one moment.
 
-        Unavailable, with a sentence for a person, when there is no answer that we understand.
+        With a sentence for a person: Unavailable when nobody is there, Unanswered when this question has no answer that we understand.
         """
         status, body = await self._ask(question(models, metrics, self._access.match_labels))
         try:
@@ -77,7 +77,7 @@ class Prometheus:
             why = f"{answer['errorType']}: {answer['error']}"[:LONGEST]
         except (ValueError, KeyError, TypeError, AttributeError):
             why = ""
-        raise Unavailable(self._refusal(status, why))
+        raise Refused(self._refusal(status, why))
 
     async def _ask(self, query: str) -> tuple[int, bytes]:
         try:
@@ -89,7 +89,7 @@ class Prometheus:
                 return answer.status, await self._body(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             await self.close()  # the next one reads the certificates and the name anew
-            raise Unavailable(f"{self._named} does not answer: {_why(problem)}") from problem
+            raise _kind(problem)(f"{self._named} does not answer: {_why(problem)}") from problem
 
     async def _opened(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._certificates)
@@ -101,7 +101,7 @@ class Prometheus:
         async for part in answer.content.iter_any():
             body += part
             if len(body) > LARGEST:
-                raise Unavailable(f"{self._named} does not stop to answer: more than {LARGEST} bytes came")
+                raise Refused(f"{self._named} does not stop answering: more than {LARGEST} bytes came")
         return bytes(body)
 
     def _certificates(self) -> ssl.SSLContext:
@@ -132,7 +132,13 @@ class Prometheus:
             return f"{self._named} cannot tell ({told}): {why}"
         if status == HTTPStatus.OK or status == HTTPStatus.NOT_FOUND:  # noqa: PLR1714  # two cases of one mistake
             return f"what answers at {self._access.url} is no Prometheus ({told}): prometheus.url is the part in front of /api/v1/query"
-        return f"{self._named} does not answer: {told}"
+        return f"{self._named} gives no figures: it answers {told}"
+
+
+def _kind(problem: Exception) -> type[Unavailable]:
+    """Who was reached may have choked on this very question. Files of our own that cannot be read are nobody's answer."""
+    not_reached = isinstance(problem, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return Unanswered if isinstance(problem, aiohttp.ClientError | TimeoutError) and not not_reached else Unavailable
 
 
 def _why(problem: Exception) -> str:

@@ -11,15 +11,16 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from allod.adapters.errors import Unavailable
+from allod.adapters.errors import Unanswered, Unavailable
 from allod.domain.manifest import ref
 from allod.domain.serving import pod as pods_
 from allod.domain.serving.health.measurement import Measurement
-from allod.runtime.complaint import Complaint
 from allod.runtime.measures import PERIOD, Measures
+from allod.runtime.shares import shares
+from allod.runtime.troubles import Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from allod.adapters.promanswer import Pod, Scraped
     from allod.api.slo import Metric
@@ -32,10 +33,6 @@ log = logging.getLogger(__name__)
 STALE = 95.0
 """Seconds since its last scrape after which a pod no longer counts: three scrapes of 30 s, the Prometheus Operator's default, or one of
 60 s and the looks on the way."""
-AWAY = 30.0
-"""Seconds without any answer after which it is told: a Prometheus that is started anew takes some."""
-SHARE = 100
-"""Pods of one question. Their answer with all histograms, 1.4 MB, takes 21 ms of the event loop; a heartbeat is due each 50 ms."""
 REST = 1.0
 """Seconds at least between two rounds: one that takes longer than PERIOD must not keep Prometheus busy all the time."""
 
@@ -44,7 +41,10 @@ class Source(Protocol):
     """Where counters are read: adapters.prometheus.Prometheus."""
 
     async def counted(self, models: Collection[tuple[str, str]], metrics: Collection[Metric]) -> Mapping[Pod, Scraped]:
-        """What the pods of these models had counted at their last scrapes, as of one moment. Unavailable when it does not answer."""
+        """What the pods of these models had counted at their last scrapes, as of one moment.
+
+        Unavailable when it does not answer, Unanswered when it does not answer this.
+        """
 
 
 class Queries(Measures):
@@ -69,10 +69,7 @@ class Queries(Measures):
         """The last scrape of each that was noted."""
         self._told: dict[RevisionKey, tuple[frozenset[Ref], bool]] = {}
         """Pods without figures, and whether there are any with some, as was told last."""
-        self._failing_since: float | None = None
-        self._complaint = Complaint("Prometheus does not answer: objectives and canaries are not judged", "Prometheus answers again")
-        self._last = ""
-        """Why the last round had no answer."""
+        self._troubles = Troubles()
 
     async def run(self) -> NoReturn:
         """Ask for ever."""
@@ -92,7 +89,9 @@ class Queries(Measures):
             return None
         now, serving = asyncio.get_running_loop().time(), sorted(targets, key=lambda each: each.name)
         known = tuple(each.name for each in serving if self._is_fresh(each, now))
-        return Measurement(self._complaint.problem, known, tuple(each.name for each in serving if self._is_missing(each, now)))
+        missing = tuple(each.name for each in serving if self._is_missing(each, now))
+        trouble = self._troubles.of(self._where[targets[0]][:2])
+        return Measurement(trouble.sentence, trouble.refused, known, missing)
 
     def forget(self, target: Ref) -> None:
         """The pod is gone."""
@@ -102,56 +101,39 @@ class Queries(Measures):
         self._scrapes.pop(target, None)
         if key is not None and key not in self._revisions:
             self._told.pop(key, None)
+            if all(other[:2] != key[:2] for other in self._revisions):
+                self._troubles.forget(key[:2])
 
     def _met(self, target: Ref) -> None:
         self._since[target] = asyncio.get_running_loop().time()
 
     async def _round(self) -> None:
-        """One look at every model. After a question without an answer no other is asked; all are judged by what is left."""
-        shares, why = tuple(self._shares()), ""
-        if not shares:
-            self._failing_since, self._complaint.problem = None, ""  # nobody was asked, and nobody is there to be told
-            return
-        for keys in shares:
-            why = why or await self._look([key for key in keys if key in self._revisions])
+        """One look at every model. Where nobody answers no other question is asked; all are judged by what is left."""
+        parts, silence = tuple(shares(self._revisions)), None
+        if not parts:
+            self._troubles.nobody()
+        for keys in parts:
+            problem = silence or await self._look([key for key in keys if key in self._revisions])
+            silence = problem if problem and not isinstance(problem, Unanswered) else None
             self._judge(keys)
+            self._trouble(keys, problem)
             await asyncio.sleep(0)  # each share is some ms of work
-        if why:
-            self._failed(why)
-        else:
-            self._answered()
+        self._troubles.log()
 
-    def _shares(self) -> Iterator[list[RevisionKey]]:
-        """The revisions in parts of some pods, those of one model together."""
-        models: dict[tuple[str, str], list[RevisionKey]] = {}
-        for key in self._revisions:
-            models.setdefault(key[:2], []).append(key)
-        share: list[RevisionKey] = []
-        for keys in models.values():
-            if share and self._pods(share) + self._pods(keys) > SHARE:
-                yield share
-                share = []
-            share = share + keys
-        if share:
-            yield share
-
-    def _pods(self, keys: Iterable[RevisionKey]) -> int:
-        return sum(len(self._revisions[key].pods) for key in keys)
-
-    async def _look(self, keys: Collection[RevisionKey]) -> str:
-        """Ask about some revisions. Returns why there was no answer; empty when there was one."""
+    async def _look(self, keys: Collection[RevisionKey]) -> Unavailable | None:
+        """Ask about some revisions. Returns why there was no answer."""
         began = asyncio.get_running_loop().time()
         metrics = {metric for key in keys for metric in self._revisions[key].metrics}
         try:
             found = await self._source.counted({key[:2] for key in keys}, metrics)
         except Unavailable as problem:
             self._asked("unavailable")
-            return str(problem)
+            return problem
         self._asked("answered")
         for key in keys:
             for target in tuple(self._revisions[key].pods) if key in self._revisions else ():
                 self._note(target, began, found.get((target.namespace, target.name)))
-        return ""
+        return None
 
     def _note(self, target: Ref, began: float, scraped: Scraped | None) -> None:
         """A pod as Prometheus saw it. While it does not serve, what it counted before goes stale."""
@@ -191,25 +173,12 @@ class Queries(Measures):
         late = pod is not None and pods_.is_ready(pod) and now - self._since[target] > STALE
         return late and not self._is_fresh(target, now)
 
-    def _failed(self, why: str) -> None:
-        """Told after a while; another cause when it came twice in a row, so that two that take turns are not written to each status."""
-        now, again, told = asyncio.get_running_loop().time(), why == self._last, self._complaint.problem
-        self._last = why
-        if self._failing_since is None:
-            self._failing_since = now
-        if now - self._failing_since >= AWAY and why != told and (again or not told):
-            self._complaint.say(why)
-            self._tell_all()
-
-    def _answered(self) -> None:
-        self._failing_since = None
-        if self._complaint.problem:
-            self._complaint.say("")
-            self._tell_all()
-
-    def _tell_all(self) -> None:
-        for revision in self._revisions.values():
-            self._tell(revision.pods)
+    def _trouble(self, keys: Iterable[RevisionKey], problem: Unavailable | None) -> None:
+        now, staying = asyncio.get_running_loop().time(), [key for key in keys if key in self._revisions]
+        turned = {model for model in {key[:2] for key in staying} if self._troubles.heard(model, problem, now)}
+        for key in staying:
+            if key[:2] in turned:
+                self._tell(self._revisions[key].pods)
 
     def _tell(self, targets: Iterable[Ref]) -> None:
         """One pod stands for all of its revision."""

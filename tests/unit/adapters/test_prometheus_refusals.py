@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from allod.adapters import prometheus as prometheus_
-from allod.adapters.errors import Unavailable
+from allod.adapters.errors import Refused, Unanswered, Unavailable
 from allod.adapters.prometheus import Access, Prometheus
 from box import pki
 
@@ -76,14 +76,15 @@ async def tls(tmp_path: Path) -> AsyncIterator[Door]:
     await runner.cleanup()
 
 
-async def refusal(access: Access) -> str:
+async def refusal(access: Access, kind: type[Unavailable] = Unavailable) -> str:
     """The sentence, without the address in it."""
     prometheus = Prometheus(access)
     try:
-        with pytest.raises(Unavailable) as refused:
+        with pytest.raises(kind) as refused:
             await prometheus.counted({("ai", "chat")}, ())
     finally:
         await prometheus.close()
+    assert type(refused.value) is kind
     return str(refused.value).replace(access.url, "URL")
 
 
@@ -110,13 +111,13 @@ async def refusal(access: Access) -> str:
             '{"status": "error", "errorType": "timeout", "error": "query timed out in expression evaluation"}',
             "Prometheus at URL cannot tell (503 Service Unavailable): timeout: query timed out in expression evaluation",
         ),
-        (502, "<html>Bad Gateway</html>", "Prometheus at URL does not answer: 502 Bad Gateway"),
-        (599, "", "Prometheus at URL does not answer: 599"),
+        (502, "<html>Bad Gateway</html>", "Prometheus at URL gives no figures: it answers 502 Bad Gateway"),
+        (599, "", "Prometheus at URL gives no figures: it answers 599"),
     ],
 )
 async def test_each_refusal_is_one_sentence(door: Door, status: int, body: str, sentence: str) -> None:
     door.status, door.body, door.headers = status, body, {"Location": "/login?ticket=secret"}
-    said = await refusal(Access(f"http://127.0.0.1:{door.port}"))
+    said = await refusal(Access(f"http://127.0.0.1:{door.port}"), Refused)
     assert said.startswith(sentence)
     assert "secret" not in said
     assert door.by_path == {"/api/v1/query": 1}, "no redirection is followed"
@@ -124,19 +125,21 @@ async def test_each_refusal_is_one_sentence(door: Door, status: int, body: str, 
 
 async def test_a_long_message_is_cut(door: Door) -> None:
     door.status, door.body = 422, '{"status": "error", "errorType": "execution", "error": "%s"}' % ("x" * 5000)
-    assert len(await refusal(Access(f"http://127.0.0.1:{door.port}"))) < 300
+    assert len(await refusal(Access(f"http://127.0.0.1:{door.port}"), Refused)) < 300
 
 
 async def test_an_answer_that_does_not_end_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus_, "LARGEST", 1000)
     door.body = " " * 2000
-    assert await refusal(Access(f"http://127.0.0.1:{door.port}")) == "Prometheus at URL does not stop to answer: more than 1000 bytes came"
+    said = await refusal(Access(f"http://127.0.0.1:{door.port}"), Refused)
+    assert said == "Prometheus at URL does not stop answering: more than 1000 bytes came"
 
 
 async def test_an_answer_that_does_not_come_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus_, "TIMEOUT", aiohttp.ClientTimeout(total=0.1))
     door.delay = 1
-    assert await refusal(Access(f"http://127.0.0.1:{door.port}")) == "Prometheus at URL does not answer: nothing came within 0.1 s"
+    said = await refusal(Access(f"http://127.0.0.1:{door.port}"), Unanswered)
+    assert said == "Prometheus at URL does not answer: nothing came within 0.1 s"
 
 
 async def test_a_closed_port_and_a_name_that_nobody_knows_are_told(door: Door) -> None:

@@ -11,11 +11,19 @@ AWAY = "Prometheus at http://prometheus:9090 does not answer: Connection refused
     ("found", "status", "reason", "message"),
     [
         pytest.param(
-            Measurement(AWAY, ("a-0",), ("a-1",)),
+            Measurement(AWAY, known=("a-0",), missing=("a-1",)),
             "False",
             "PrometheusUnavailable",
             f"{AWAY}; until it answers, objectives and canaries are not judged, and what hangs or dies is seen as ever",
             id="it is away",
+        ),
+        pytest.param(
+            Measurement("Prometheus at http://p cannot tell (422 Unprocessable Entity): too many samples", refused=True),
+            "False",
+            "PrometheusRefuses",
+            "Prometheus at http://p cannot tell (422 Unprocessable Entity): too many samples; until it gives figures, objectives and "
+            "canaries are not judged, and what hangs or dies is seen as ever",
+            id="it answers without figures",
         ),
         pytest.param(
             Measurement(known=("a-0",), missing=("a-1",)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from allod.adapters.errors import Unavailable
+from allod.adapters.errors import Refused, Unanswered, Unavailable
 from allod.adapters.promanswer import Scraped
 from allod.api.canary import Comparison
 from allod.api.slo import Slo
@@ -17,7 +17,9 @@ from allod.domain.serving.health.counts import Buckets, Counts
 from allod.domain.serving.health.slos import slo_finding
 from allod.domain.serving.health.windows import Reading
 from allod.reconcile.world import Pair
-from allod.runtime.queries import AWAY, SHARE, STALE, Queries
+from allod.runtime.queries import STALE, Queries
+from allod.runtime.shares import SHARE
+from allod.runtime.troubles import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
@@ -60,6 +62,8 @@ class Prometheus:
         self.counted_: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self.last: dict[Pod, tuple[float, Reading]] = {}
         self.away = ""
+        self.refused: dict[str, Unavailable] = {}
+        """What is raised when one of these models is asked about."""
         self.slow = 0.0
         self.unscraped: set[str] = set()
         self.asked: list[tuple[float, int, frozenset[Metric]]] = []
@@ -77,6 +81,8 @@ class Prometheus:
             raise RuntimeError(self.away)
         if self.away:
             raise Unavailable(self.away)
+        if problem := next((self.refused[model] for _, model in models if model in self.refused), None):
+            raise problem
         return {name: Scraped(TIME + at, now() - at, read) for name, (at, read) in self.last.items()}
 
     async def serve(self, seconds: float) -> None:
@@ -229,6 +235,42 @@ async def test_a_prometheus_that_goes_away_is_told_after_a_while_and_comes_back(
     assert prometheus.look(pod(), pod("mail-0", model="mail"))[OLD]["errors"].full, "counters went on meanwhile: nothing is lost"
     assert [record.levelname for record in caplog.records if "Prometheus" in record.message] == ["WARNING"]
     assert prometheus.results["unavailable"] >= 13
+
+
+TOO_MUCH = "Prometheus at URL cannot tell (503 Service Unavailable): timeout: query timed out in expression evaluation"
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        pytest.param(Refused(TOO_MUCH), "PrometheusRefuses", id="Prometheus refuses it"),
+        pytest.param(Unanswered("nothing came within 8 s"), "PrometheusUnavailable", id="no answer comes in time"),
+    ],
+)
+async def test_a_question_without_an_answer_blinds_only_the_models_that_are_in_it(
+    prometheus: Prometheus, problem: Unavailable, reason: str
+) -> None:
+    large, small = [pod(f"big-{number}", model="big") for number in range(SHARE)], [pod("chat-0"), pod("chat-1")]
+    prometheus.look(*large, *small)
+    prometheus.queries.of(tuple(large), (ERRORS,))
+    prometheus.queries.of(tuple(small), (ERRORS,))
+    prometheus.refused["big"] = problem
+    await prometheus.serve(150)
+    assert prometheus.measured(*small) == ("True", "Scraped")
+    assert prometheus.measured(*large) == ("False", reason)
+    assert prometheus.told.count("big-0") == 2, "that it is not told, and that its pods are missing"
+    prometheus.refused.clear()
+    await prometheus.serve(40)
+    assert prometheus.measured(*large) == ("True", "Scraped")
+
+
+async def test_where_nobody_answers_no_other_question_is_asked_in_that_round(prometheus: Prometheus) -> None:
+    prometheus.look(*[pod(f"m{number}-0", model=f"m{number}") for number in range(2 * SHARE)])
+    prometheus.away = "Prometheus at URL does not answer: Connection refused"
+    await prometheus.serve(AWAY + 15)
+    assert all(models == SHARE for _, models, _ in prometheus.asked)
+    assert 4 <= len(prometheus.asked) <= 6
+    assert prometheus.measured(pod(f"m{2 * SHARE - 1}-0", model=f"m{2 * SHARE - 1}")) == ("False", "PrometheusUnavailable")
 
 
 async def test_a_slow_prometheus_gets_one_question_at_a_time_and_rests(prometheus: Prometheus) -> None:

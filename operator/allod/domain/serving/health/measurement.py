@@ -16,6 +16,8 @@ class Measurement:
 
     trouble: str = ""
     """Why nothing is known of any pod, a sentence. Empty: Prometheus answers."""
+    refused: bool = False
+    """It was an answer that was the trouble, not that there was none."""
     known: tuple[str, ...] = ()
     """Names of pods whose counters are there and not stale."""
     missing: tuple[str, ...] = ()
@@ -28,6 +30,11 @@ class Measurement:
 
     def condition(self) -> Condition:
         """Are errors and latencies of its pods known?"""
+        if self.trouble and self.refused:
+            blind = (
+                f"{self.trouble}; until it gives figures, objectives and canaries are not judged, and what hangs or dies is seen as ever"
+            )
+            return Condition(KIND, "False", "PrometheusRefuses", blind)
         if self.trouble:
             blind = f"{self.trouble}; until it answers, objectives and canaries are not judged, and what hangs or dies is seen as ever"
             return Condition(KIND, "False", "PrometheusUnavailable", blind)
