@@ -25,7 +25,7 @@ class HubRefusal(BaseModel):
     asked: Text
     """A file; empty: the repository itself."""
     cause: Literal["Name", "Closed", "Dropped", "Silent", "Certificate", "Broken", "Status", "Token"]
-    """How far it got: no token to send, no address, no listener, no connection, no answer, no trust, a broken connection, or an HTTP status."""
+    """How far it got: no token to send, no address, no listener, no connection, no answer, no trust, a broken connection, or a status."""
     message: Text
     """What was seen, with names and numbers: `no connection to hub.example.com:443 within 10 s`."""
     status: int | None = None

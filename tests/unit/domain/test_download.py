@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+import hub
 from allod.contracts.hubrefusal import HubRefusal
+from allod.domain.serving.engine.download import ASKS, LEAST, PATIENCE
 from allod.domain.serving.health.findings import RevisionSeen, first_finding
 from unit.domain.simulation import START, World, starting
 
@@ -306,15 +308,41 @@ def test_a_hub_that_gives_after_all_is_no_longer_complained_of_while_the_model_i
     assert first_finding(refusing(DROPPED, restarts=restarts, seconds=60)) is None
 
 
-def test_nothing_tells_of_that_moment_so_the_operator_looks_again() -> None:
+@pytest.mark.parametrize(
+    ("env", "seconds"),
+    [
+        ({"HF_HUB_DOWNLOAD_TIMEOUT": "70"}, 180),
+        ({"HF_HUB_ETAG_TIMEOUT": "70", "HF_HUB_DOWNLOAD_TIMEOUT": "15"}, 180),
+        ({"HF_HUB_ETAG_TIMEOUT": "3"}, 60),
+        ({"HF_HUB_ETAG_TIMEOUT": "a while"}, 60),
+        ({"HF_HUB_ETAG_TIMEOUT": "nan"}, 60),
+        ({"HF_HUB_ETAG_TIMEOUT": "inf"}, 40 + 2 * 86400),
+    ],
+)
+def test_a_mirror_that_gets_more_time_is_complained_of_for_as_long_as_it_may_be_asked(env: dict[str, str], seconds: int) -> None:
+    spec = {"engine": {"env": [{"name": name, "value": value} for name, value in env.items()]}}
+    assert first_finding(refusing(DROPPED, spec, restarts=5, seconds=seconds - 1)) is not None
+    assert first_finding(refusing(DROPPED, spec, restarts=5, seconds=seconds)) is None
+
+
+def test_the_operator_waits_for_as_long_as_the_engine_asks() -> None:
+    """hub.py begins no try after ENOUGH and its longest pause; one without an answer takes TIMEOUT for a name, and twice the patience."""
+    assert hub.ENOUGH + max(hub.PAUSES) + hub.TIMEOUT <= ASKS.total_seconds() < hub.ENOUGH + max(hub.PAUSES) + 2 * hub.TIMEOUT
+    assert (hub.PATIENCE, hub.TIMEOUT) == (PATIENCE, LEAST)
+
+
+@pytest.mark.parametrize(("env", "minutes"), [([], 1), ([{"name": "HF_HUB_DOWNLOAD_TIMEOUT", "value": "70"}], 3)])
+def test_nothing_tells_of_that_moment_so_the_operator_looks_again(env: list[Any], minutes: int) -> None:
     engine = {"name": "engine", "state": {"running": {"startedAt": START.isoformat()}}}
     world = World(engine=lambda _: starting() | {"containerStatuses": [engine | {"lastState": {"terminated": {"message": DROPPED}}}]})
     world.spec["model"] = {"uri": f"hf://{MODEL}"}
+    world.spec["engine"]["env"] = env
     world.settle()
+    world.wait(60 * minutes - 30)
     assert world.condition("ModelAvailable")[1] == "HubUnavailable"
     due = world.reconcile().requeue_after
     assert due is not None
-    assert world.now + due == START + timedelta(minutes=1)
+    assert world.now + due == START + timedelta(minutes=minutes)
     world.wait(60)
     loads = f"the engine downloads {MODEL} from https://huggingface.co, or loads it"
     assert world.condition("ModelAvailable") == ("Unknown", "NotReadYet", loads)

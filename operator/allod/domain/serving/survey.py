@@ -62,8 +62,9 @@ class Survey:
         staying = [pod for facts in self.facts.values() for pod in facts.pods]
         starts = (since for pod in staying if (since := prepared_since(pod)))
         yield from (since + PREPARED for since in starts if since + PREPARED > now)
-        engines = (engine for pod in staying if (engine := pods.container(pod, pods.ENGINE)) and not engine.ready)
-        yield from (moment for engine in engines if (moment := past_hub(engine)) and moment > now)
+        asking = ((facts.revision.snapshot, pod) for facts in self.facts.values() for pod in facts.pods)
+        engines = ((spec, engine) for spec, pod in asking if (engine := pods.container(pod, pods.ENGINE)) and not engine.ready)
+        yield from (moment for spec, engine in engines if (moment := past_hub(engine, spec)) and moment > now)
         yield from (facts.deadline for facts in self.facts.values() if facts.deadline and facts.deadline > now)
 
     @property

@@ -13,6 +13,7 @@ only the weights are refused they name no cause at all ("Engine core initializat
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
     from allod.domain.serving.health.findings import RevisionSeen
 
-ASKS = timedelta(minutes=1)
-"""What images/engine/hub.py may take until it ends or becomes vLLM: it begins no try after 20 s, and a try takes 30 s."""
+ASKS = timedelta(seconds=40)
+"""What images/engine/hub.py may take until it ends or becomes vLLM, beside twice its patience: its last try begins within 28 s, and may
+wait 10 s for the hub's address."""
+PATIENCE = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
+"""Variables by which a user gives a slow mirror more time, as hub.py and huggingface_hub read them."""
+LEAST, MOST = 10.0, 86400.0
+"""Seconds of patience: what hub.py has by itself, and more than anybody waits for an answer."""
 HUB = "https://huggingface.co"
 """Where the engine asks unless HF_ENDPOINT names a mirror. Its words speak of this one even then."""
 NO_REPOSITORY = re.compile(r"(\S+) is not a local folder and is not a valid model identifier listed on")
@@ -115,17 +121,17 @@ def _told(pod: Manifest, container: pods.Container, seen: RevisionSeen) -> Findi
     printed = container.ended.get("message", "")
     reader = Reader((seen.spec.get("model", {}).get("secretRef") or {}).get("name", ""))
     if refusal := hub_refusal(printed):
-        until = past_hub(container)
+        until = past_hub(container, seen.spec)
         return None if until and seen.now >= until else refused(refusal, reader)
     last = Last(pods.name(pod), _open("\n".join(pods.lines(printed))), hub(seen.spec), reader)
     return next((found for read in READINGS if (found := read(last))), None)
 
 
-def past_hub(container: pods.Container) -> datetime | None:
+def past_hub(container: pods.Container, spec: Mapping[str, Any]) -> datetime | None:
     """When an engine that a hub refused before has surely got what it asked for. None: it does not run, or was not refused."""
     if not container.running or not container.since or not hub_refusal(container.ended.get("message", "")):
         return None
-    return datetime.fromisoformat(container.since) + ASKS
+    return datetime.fromisoformat(container.since) + ASKS + 2 * patience(spec)
 
 
 def awaited(spec: Mapping[str, Any]) -> str:
@@ -136,9 +142,22 @@ def awaited(spec: Mapping[str, Any]) -> str:
 
 def hub(spec: Mapping[str, Any]) -> str:
     """Where it downloads from."""
-    env = (spec.get("engine") or {}).get("env") or []
-    mirror = next((variable.get("value") for variable in env if variable["name"] == "HF_ENDPOINT"), None)
-    return _open(mirror or HUB)
+    return _open(_env(spec).get("HF_ENDPOINT") or HUB)
+
+
+def patience(spec: Mapping[str, Any]) -> timedelta:
+    """How long the hub may take for an answer: of several numbers the largest, and what is no number counts as none."""
+    env, seconds = _env(spec), [LEAST]
+    for name in PATIENCE:
+        with suppress(ValueError):
+            seconds.append(min(float(env.get(name, "")), MOST))  # in this order NaN stays, and is no maximum
+    return timedelta(seconds=max(seconds))
+
+
+def _env(spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """Variables that a user gives to the engine, of those whose values stand in the spec."""
+    listed = (spec.get("engine") or {}).get("env") or []
+    return {each["name"]: each.get("value") or "" for each in listed}
 
 
 def _open(text: str) -> str:

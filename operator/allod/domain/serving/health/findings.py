@@ -185,7 +185,7 @@ def crash_loop(seen: RevisionSeen) -> Finding | None:
     for pod, container in seen.containers():
         if container.restarts < pods.RESTARTS or container.ready or _slow(container, pod, good=seen.good):
             continue
-        if (past := past_hub(container)) and seen.now >= past:
+        if (past := past_hub(container, seen.spec)) and seen.now >= past:
             continue  # it had to wait for its hub, and downloads now
         words = container.last_words or f"exit code {container.ended.get('exitCode', 'unknown')}, without a word"
         reason = "DoesNotFit" if NO_ROOM.search(container.ended.get("message", "")) else "CrashLoop"
