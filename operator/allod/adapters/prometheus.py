@@ -75,7 +75,7 @@ class Prometheus:
             if status == HTTPStatus.OK and answer["status"] == "success":
                 return scraped(answer["data"]["result"], metrics)
             why = f"{answer['errorType']}: {answer['error']}"[:LONGEST]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # the last: of what is nested without an end
             why = ""
         raise Refused(self._refusal(status, why))
 
@@ -119,6 +119,8 @@ class Prometheus:
             token = Path(path).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as problem:
             raise OSError(f"the token in {path} cannot be read: {getattr(problem, 'strerror', '') or 'it is no ASCII text'}") from None
+        if not token.isprintable():
+            raise OSError(f"the token in {path} cannot be sent: a line break or another control character is inside")
         return {**PLAIN, "Authorization": f"Bearer {token}"}
 
     def _refusal(self, status: int, why: str) -> str:

@@ -104,6 +104,7 @@ async def refusal(access: Access, kind: type[Unavailable] = Unavailable) -> str:
             "what answers at URL is no Prometheus (404 Not Found): prometheus.url is the part in front of /api/v1/query",
         ),
         (200, "<html>Welcome</html>", "what answers at URL is no Prometheus (200 OK): prometheus.url is the part"),
+        (200, "[" * 200_000, "what answers at URL is no Prometheus (200 OK): "),
         (200, '["success"]', "what answers at URL is no Prometheus (200 OK): "),
         (200, '{"status": "success", "data": {"result": [{"metric": []}]}}', "what answers at URL is no Prometheus (200 OK): "),
         (
@@ -169,6 +170,16 @@ async def test_the_token_is_read_anew_for_each_question_and_is_in_no_sentence(tl
     with pytest.raises(Unavailable, match=r"the token in .*/token cannot be read: it is no ASCII text$"):
         await prometheus.counted({("ai", "chat")}, ())
     await prometheus.close()
+
+
+@pytest.mark.parametrize("text", ["secret\nsecret\n", "secret\r\nsecret", "secret\0"])
+async def test_a_token_that_no_header_can_carry_is_told_without_it(door: Door, tmp_path: Path, text: str) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(text.encode())
+    said = await refusal(Access(f"http://127.0.0.1:{door.port}", token_file=str(token)))
+    assert said.endswith(f"the token in {token} cannot be sent: a line break or another control character is inside")
+    assert "secret" not in said
+    assert door.asked == []
 
 
 async def test_a_certificate_of_an_authority_that_is_not_known_is_named_and_the_file_is_read_again(tls: Door, tmp_path: Path) -> None:
