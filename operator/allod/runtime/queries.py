@@ -65,6 +65,8 @@ class Queries(Measures):
         self._source, self._changed, self._asked = source, changed, asked
         self._since: dict[Ref, float] = {}
         """When each pod was met: an older scrape may be of another pod of its name."""
+        self._serves_since: dict[Ref, float] = {}
+        """Since when each has served without a break, as we saw it: by this clock, not by the one that stamps its conditions."""
         self._scrapes: dict[Ref, float] = {}
         """The last scrape of each that was noted."""
         self._told: dict[RevisionKey, tuple[frozenset[Ref], bool]] = {}
@@ -98,6 +100,7 @@ class Queries(Measures):
         key = self._where.get(target)
         super().forget(target)
         self._since.pop(target, None)
+        self._serves_since.pop(target, None)
         self._scrapes.pop(target, None)
         if key is not None and key not in self._revisions:
             self._told.pop(key, None)
@@ -105,7 +108,7 @@ class Queries(Measures):
                 self._troubles.forget(key[:2])
 
     def _met(self, target: Ref) -> None:
-        self._since[target] = asyncio.get_running_loop().time()
+        self._since[target] = self._serves_since[target] = asyncio.get_running_loop().time()
 
     async def _round(self) -> None:
         """One look at every model. Where nobody answers no other question is asked; all are judged by what is left."""
@@ -156,6 +159,7 @@ class Queries(Measures):
             if key not in self._revisions:  # meanwhile its pods went
                 continue
             targets = tuple(self._revisions[key].pods)
+            self._serves_since |= {each: now for each in targets if not self._serves(each)}
             missing = frozenset(each for each in targets if self._is_missing(each, now))
             tells = missing, any(self._is_fresh(each, now) for each in targets)
             turned = tells != self._told.get(key, (frozenset(), False))
@@ -169,9 +173,12 @@ class Queries(Measures):
 
     def _is_missing(self, target: Ref, now: float) -> bool:
         """It serves, and for so long that it should have been scraped."""
-        pod = self._pod(target)
-        late = pod is not None and pods_.is_ready(pod) and now - self._since[target] > STALE
+        late = self._serves(target) and now - self._serves_since[target] > STALE
         return late and not self._is_fresh(target, now)
+
+    def _serves(self, target: Ref) -> bool:
+        pod = self._pod(target)
+        return pod is not None and pods_.is_ready(pod)
 
     def _trouble(self, keys: Iterable[RevisionKey], problem: Unavailable | None) -> None:
         now, staying = asyncio.get_running_loop().time(), [key for key in keys if key in self._revisions]

@@ -368,6 +368,19 @@ async def test_a_pod_that_does_not_serve_is_not_missing(prometheus: Prometheus) 
     assert prometheus.measured(pod(ready=False)) == ("Unknown", "NotScrapedYet")
 
 
+async def test_a_pod_that_serves_again_has_the_time_of_a_new_one_to_be_scraped(prometheus: Prometheus) -> None:
+    prometheus.look(pod())
+    await prometheus.serve(200)
+    prometheus.unscraped.add("chat-0")
+    prometheus.look(pod(ready=False))
+    await prometheus.serve(300)
+    prometheus.look(pod())
+    await prometheus.serve(STALE - 15)
+    assert prometheus.measured(pod()) == ("Unknown", "NotScrapedYet")
+    await prometheus.serve(30)
+    assert prometheus.measured(pod()) == ("False", "NotScraped")
+
+
 @pytest.mark.parametrize("how", ["forget", "find out"])
 async def test_a_pod_that_is_gone_leaves_nothing_behind(prometheus: Prometheus, how: str) -> None:
     prometheus.look(pod())
