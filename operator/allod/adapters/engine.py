@@ -9,15 +9,15 @@ import aiohttp
 
 from allod.adapters.errors import Unavailable
 from allod.adapters.promtext import LARGEST, Page, label_values
+from allod.adapters.readings import as_reading
 from allod.domain.serving.engine.metrics import COUNTERS, HISTOGRAMS, KV_USAGE, START, WAITING
-from allod.domain.serving.health.counts import Counts
-from allod.domain.serving.health.windows import Reading
 from allod.domain.serving.seen import EngineFigures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from allod.api.slo import Metric
+    from allod.domain.serving.health.windows import Reading
 
 TIMEOUT = aiohttp.ClientTimeout(total=5, connect=2)
 """Seconds. The page is 60 kB and comes in milliseconds; a busy engine may take a second."""
@@ -85,14 +85,12 @@ async def _body(answer: aiohttp.ClientResponse, address: str) -> bytes:
 def reading(text: bytes, metrics: Iterable[Metric]) -> Reading:
     """Numbers of a vLLM metrics page, summed over the engines of the pod."""
     page = Page(text)
-    return Reading(
-        Counts(
-            {name: page.total(lines) for name, lines in COUNTERS.items()},
-            {metric: found for metric in metrics if (found := page.buckets(*HISTOGRAMS[metric])).bounds},
-        ),
+    return as_reading(
+        {name: page.total(lines) for name, lines in COUNTERS.items()},
+        {metric: page.buckets(*HISTOGRAMS[metric]) for metric in metrics},
         started=next(iter(page.values(START)), None),
-        waiting=max(0, round(sum(page.values(WAITING)))),
-        kv_usage=min(1.0, max((0.0, *page.values(*KV_USAGE)))),
+        waiting=sum(page.values(WAITING)),
+        kv_usage=max(page.values(*KV_USAGE), default=0.0),
     )
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from allod.adapters.promtext import LARGEST
+from allod.adapters.readings import as_buckets, as_reading
 from allod.domain.serving.engine.metrics import COUNTERS
-from allod.domain.serving.health.counts import Buckets, Counts
-from allod.domain.serving.health.windows import Reading
 from allod.render.monitoring.counted import FILLED, QUEUED, SCRAPED, STARTED, WHAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from allod.api.slo import Metric
+    from allod.domain.serving.health.windows import Reading
 
     Pod = tuple[str, str]
     """Namespace and name."""
@@ -76,18 +75,10 @@ def _sorted(result: Iterable[Mapping[str, Any]]) -> Mapping[Target, _Found]:
 
 def _reading(found: _Found, metrics: Iterable[Metric]) -> Reading:
     numbers = found.numbers
-    return Reading(
-        Counts(
-            {name: numbers.get(name, 0.0) for name in COUNTERS},
-            {metric: histogram for metric in metrics if (histogram := _histogram(found.buckets.get(metric, {}))).bounds},
-        ),
+    return as_reading(
+        {name: numbers.get(name, 0.0) for name in COUNTERS},
+        {metric: as_buckets(found.buckets.get(metric, {})) for metric in metrics},
         started=numbers.get(STARTED),
-        waiting=max(0, round(numbers.get(QUEUED, 0.0))),
-        kv_usage=min(1.0, max(0.0, numbers.get(FILLED, 0.0))),
+        waiting=numbers.get(QUEUED, 0.0),
+        kv_usage=numbers.get(FILLED, 0.0),
     )
-
-
-def _histogram(counts: Mapping[float, float]) -> Buckets:
-    """Without the infinite bound it is cut off, and nothing is known."""
-    bounds = tuple(sorted(bound for bound in counts if not isnan(bound)))
-    return Buckets(bounds, tuple(counts[bound] for bound in bounds)) if bounds and bounds[-1] == inf else Buckets()

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from math import inf, isnan, nan
+from math import nan
 from typing import TYPE_CHECKING
 
-from allod.domain.serving.health.counts import NOTHING, Buckets
+from allod.adapters.readings import as_buckets
+from allod.domain.serving.health.counts import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.domain.serving.engine.metrics import Lines
+    from allod.domain.serving.health.counts import Buckets
 
 _SAMPLE = re.compile(rb"[ \t]*+(?:\{(.*)\})?[ \t]*+([-+.\w]+)")
 """After the name: labels, and the value. A label's value may hold a brace, so the last one ends them; a time stamp may follow."""
@@ -69,12 +71,8 @@ class Page:
         counts: dict[float, float] = {}
         for labels, value in self.samples(f"{name}_bucket"):
             bound = _number(found[1]) if (found := _BOUND.search(labels)) else nan
-            if not isnan(bound):
-                counts[bound] = counts.get(bound, 0.0) + value
-        if inf not in counts:
-            return NOTHING
-        bounds = tuple(sorted(counts))
-        return Buckets(bounds, tuple(counts[bound] for bound in bounds))
+            counts[bound] = counts.get(bound, 0.0) + value
+        return as_buckets(counts)
 
 
 def label_values(labels: bytes) -> dict[str, str]:
