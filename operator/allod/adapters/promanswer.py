@@ -31,6 +31,8 @@ class Scraped:
     age: float
     """Seconds from there to the answer, by the same clock."""
     reading: Reading
+    lacks: str = ""
+    """Name of a counter that the engine has and the scraper left out: the reading has zeros that are none."""
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ def scraped(result: Iterable[Mapping[str, Any]], metrics: Iterable[Metric]) -> d
     for (namespace, pod, *_), found in _sorted(result).items():
         at, known = found.numbers.get(SCRAPED), newest.get((namespace, pod))
         if at is not None and not COUNTERS.keys().isdisjoint(found.numbers) and (known is None or known.at < at):
-            newest[namespace, pod] = Scraped(at, found.asked_at - at, _reading(found, wanted))
+            newest[namespace, pod] = Scraped(at, found.asked_at - at, _reading(found, wanted), _lacks(found.numbers))
     return newest
 
 
@@ -71,6 +73,14 @@ def _sorted(result: Iterable[Mapping[str, Any]]) -> Mapping[Target, _Found]:
         else:
             found.buckets[labels[WHAT]][float(bound)] = value
     return targets
+
+
+def _lacks(numbers: Mapping[str, float]) -> str:
+    """An answer to the watchdog is counted as every other one, so where it had some there are as many.
+
+    No line by itself tells: an engine writes none of `answered` or `failed` before the first such answer, and that is zero.
+    """
+    return COUNTERS["answered"].name if numbers.get("own_answered") and "answered" not in numbers else ""
 
 
 def _reading(found: _Found, metrics: Iterable[Metric]) -> Reading:

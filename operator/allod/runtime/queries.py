@@ -1,7 +1,8 @@
 """Asks a Prometheus, in place of the pods, what the engines of models that have SLOs counted, again and again, in the background.
 
 One question covers a hundred pods, and both revisions of a model are in the same one. Prometheus scrapes when it likes: what a pod counted
-is noted once for each scrape, at the time of that scrape, however often it is looked at. What is missing is not known, never zero.
+is noted once for each scrape, at the time of that scrape, however often it is looked at. A pod that is missing is not known, never
+zero; which counters may be missing is said in `promanswer.py`.
 """
 
 from __future__ import annotations
@@ -69,8 +70,10 @@ class Queries(Measures):
         """Since when each has served without a break, as we saw it: by this clock, not by the one that stamps its conditions."""
         self._scrapes: dict[Ref, float] = {}
         """The last scrape of each that was noted."""
-        self._told: dict[RevisionKey, tuple[frozenset[Ref], bool]] = {}
-        """Pods without figures, and whether there are any with some, as was told last."""
+        self._lacks: dict[Ref, str] = {}
+        """Those of which it left out a counter."""
+        self._told: dict[RevisionKey, tuple[frozenset[Ref], frozenset[Ref], bool]] = {}
+        """Pods without figures, those without a counter, and whether there are any that are known, as was told last."""
         self._troubles = Troubles()
 
     async def run(self) -> NoReturn:
@@ -93,7 +96,9 @@ class Queries(Measures):
         known = tuple(each.name for each in serving if self._is_fresh(each, now))
         missing = tuple(each.name for each in serving if self._is_missing(each, now))
         trouble = self._troubles.of(self._where[targets[0]][:2])
-        return Measurement(trouble.sentence, trouble.refused, known, missing)
+        lacking = tuple(each for each in serving if self._is_lacking(each))
+        lacks = self._lacks[lacking[0]] if lacking else ""
+        return Measurement(trouble.sentence, trouble.refused, known, missing, tuple(each.name for each in lacking), lacks)
 
     def forget(self, target: Ref) -> None:
         """The pod is gone."""
@@ -101,6 +106,7 @@ class Queries(Measures):
         super().forget(target)
         self._since.pop(target, None)
         self._serves_since.pop(target, None)
+        self._lacks.pop(target, None)
         self._scrapes.pop(target, None)
         if key is not None and key not in self._revisions:
             self._told.pop(key, None)
@@ -151,6 +157,10 @@ class Queries(Measures):
         if at < self._since[target] or (track and at <= track.samples[-1].at):
             return
         self._scrapes[target] = scraped.at
+        if scraped.lacks:
+            self._lacks[target] = scraped.lacks
+            return
+        self._lacks.pop(target, None)
         revision.heard(target, at, _only(scraped, revision))
 
     def _judge(self, keys: Iterable[RevisionKey]) -> None:
@@ -161,8 +171,9 @@ class Queries(Measures):
             targets = tuple(self._revisions[key].pods)
             self._serves_since |= {each: now for each in targets if not self._serves(each)}
             missing = frozenset(each for each in targets if self._is_missing(each, now))
-            tells = missing, any(self._is_fresh(each, now) for each in targets)
-            turned = tells != self._told.get(key, (frozenset(), False))
+            lacking = frozenset(each for each in targets if self._is_lacking(each))
+            tells = missing, lacking, any(self._is_fresh(each, now) for each in targets)
+            turned = tells != self._told.get(key, (frozenset(), frozenset(), False))
             self._told[key] = tells
             if self._looked(key, now) or turned:
                 self._tell(targets)
@@ -175,6 +186,9 @@ class Queries(Measures):
         """It serves, and for so long that it should have been scraped."""
         late = self._serves(target) and now - self._serves_since[target] > STALE
         return late and not self._is_fresh(target, now)
+
+    def _is_lacking(self, target: Ref) -> bool:
+        return target in self._lacks and self._serves(target)
 
     def _serves(self, target: Ref) -> bool:
         pod = self._pod(target)

@@ -90,6 +90,22 @@ def test_what_is_missing_is_not_known(result: list[dict[str, Any]], failed: floa
         assert found.reading.counts.times["TTFTSeconds"].bounds[-1] == inf
 
 
+OWN = {"metric": {**REAL[0]["metric"], "what": "own_answered"}, "value": [REAL[0]["value"][0], "3"]}
+
+
+@pytest.mark.parametrize(
+    ("result", "lacks"),
+    [
+        pytest.param(REAL, "", id="all is there"),
+        pytest.param(without(what("answered")), "", id="nothing was asked of the engine yet"),
+        pytest.param([*REAL, OWN], "", id="the watchdog asked among others"),
+        pytest.param([*without(what("answered")), OWN], "http_requests_total", id="the watchdog was answered and nothing was"),
+    ],
+)
+def test_a_counter_that_the_scraper_left_out_is_named_and_no_zero(result: list[dict[str, Any]], lacks: str) -> None:
+    assert scraped(result, TTFT)[POD].lacks == lacks
+
+
 @pytest.mark.parametrize(
     "result",
     [

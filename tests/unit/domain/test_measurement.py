@@ -33,6 +33,14 @@ AWAY = "Prometheus at http://prometheus:9090 does not answer: Connection refused
             id="one pod is missing",
         ),
         pytest.param(
+            Measurement(missing=("a-0",), lacking=("a-0", "a-1"), lacks="http_requests_total"),
+            "False",
+            "CounterMissing",
+            "Prometheus has figures of pod a-0 and of 1 other without http_requests_total, so their requests are not judged: what scrapes "
+            "them must keep that counter",
+            id="a counter is missing",
+        ),
+        pytest.param(
             Measurement(missing=("a-0", "a-1", "a-2")),
             "False",
             "NotScraped",

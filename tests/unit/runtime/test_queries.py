@@ -66,6 +66,7 @@ class Prometheus:
         """What is raised when one of these models is asked about."""
         self.slow = 0.0
         self.unscraped: set[str] = set()
+        self.lacks = ""
         self.asked: list[tuple[float, int, frozenset[Metric]]] = []
         self.told: list[str] = []
         self.results: Counter[str] = Counter()
@@ -83,7 +84,7 @@ class Prometheus:
             raise Unavailable(self.away)
         if problem := next((self.refused[model] for _, model in models if model in self.refused), None):
             raise problem
-        return {name: Scraped(TIME + at, now() - at, read) for name, (at, read) in self.last.items()}
+        return {name: Scraped(TIME + at, now() - at, read, self.lacks) for name, (at, read) in self.last.items()}
 
     async def serve(self, seconds: float) -> None:
         """Time passes, requests come, and pods are scraped. The operator asks from the first time on: fixtures have real time."""
@@ -208,6 +209,21 @@ async def test_scrapes_that_end_make_the_window_unknown(prometheus: Prometheus) 
     await prometheus.serve(50)
     assert not prometheus.look(pod())[OLD]["errors"].full, "though Prometheus still shows the last one"
     assert prometheus.measured(pod()) == ("False", "NotScraped")
+
+
+async def test_a_counter_that_is_not_scraped_is_named_and_nothing_is_judged_by_its_zeros(prometheus: Prometheus) -> None:
+    prometheus.look(pod())
+    await prometheus.serve(200)
+    prometheus.lacks = "http_requests_total"
+    told = len(prometheus.told)
+    await prometheus.serve(30)
+    assert prometheus.measured(pod()) == ("False", "CounterMissing")
+    assert len(prometheus.told) == told + 1
+    await prometheus.serve(STALE)
+    assert not prometheus.look(pod())[OLD]["errors"].full
+    prometheus.lacks = ""
+    await prometheus.serve(30)
+    assert prometheus.measured(pod()) == ("True", "Scraped")
 
 
 async def test_a_prometheus_that_goes_away_is_told_after_a_while_and_comes_back(

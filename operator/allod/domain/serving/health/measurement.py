@@ -22,6 +22,10 @@ class Measurement:
     """Names of pods whose counters are there and not stale."""
     missing: tuple[str, ...] = ()
     """Names of those that have served for long enough, and Prometheus has nothing of them."""
+    lacking: tuple[str, ...] = ()
+    """Names of those that are scraped without a counter that they have."""
+    lacks: str = ""
+    """That counter."""
 
     @property
     def whole(self) -> bool:
@@ -38,10 +42,16 @@ class Measurement:
         if self.trouble:
             blind = f"{self.trouble}; until it answers, objectives and canaries are not judged, and what hangs or dies is seen as ever"
             return Condition(KIND, "False", "PrometheusUnavailable", blind)
+        if self.lacking:
+            blind = f"Prometheus has figures of {_pods(self.lacking)} without {self.lacks}, so their requests are not judged"
+            return Condition(KIND, "False", "CounterMissing", f"{blind}: what scrapes them must keep that counter")
         if self.missing:
-            others = f" and of {count(len(self.missing) - 1, 'other')}" if self.missing[1:] else ""
-            blind = f"Prometheus has no fresh figures of pod {self.missing[0]}{others}, whose requests are not judged"
+            blind = f"Prometheus has no fresh figures of {_pods(self.missing)}, whose requests are not judged"
             return Condition(KIND, "False", "NotScraped", blind)
         if self.known:
             return Condition(KIND, "True", "Scraped", "Prometheus has the figures of all pods that have served for a while")
         return Condition(KIND, "Unknown", "NotScrapedYet", "no pod has served for long enough to be scraped by Prometheus")
+
+
+def _pods(names: tuple[str, ...]) -> str:
+    return f"pod {names[0]}" + (f" and of {count(len(names) - 1, 'other')}" if names[1:] else "")
