@@ -292,8 +292,13 @@ def snapshot(cache: Path, repository: str, revision: str) -> Path:
 
 
 def value(command: Sequence[str], flag: str) -> str:
-    """The last of `--flag=value`; empty without one."""
-    return next((word.partition("=")[2] for word in reversed(command) if word.startswith(f"--{flag}=")), "")
+    """The last of `--flag=value` and `--flag value`; empty without one. An underscore is a dash to vLLM."""
+    found = ""
+    for word, after in zip(command, [*command[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") == f"--{flag}":
+            found = value if equals else after
+    return found
 
 
 def prepare(hub: Hub, *, there: bool) -> None:

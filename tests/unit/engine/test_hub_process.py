@@ -197,6 +197,23 @@ def test_it_is_looked_for_where_huggingface_hub_puts_it(variable: str, below: st
     assert not hub.are_there(REPOSITORY, "v2", ("vllm", "serve", REPOSITORY, f"--download-dir={tmp_path / 'large'}"))
 
 
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--download-dir=/a"], "/a"),
+        (["--download-dir", "/a"], "/a"),
+        (["--download_dir=/a"], "/a"),
+        (["--download_dir", "/a", "--seed=1"], "/a"),
+        (["--download-dir=/a", "--download-dir", "/b"], "/b"),
+        (["--download-dir", "/a", "--download_dir=/b=c_d"], "/b=c_d"),
+        (["--download-dir"], ""),
+        (["--download-dirs=/a", "download-dir=/a"], ""),
+    ],
+)
+def test_a_flag_is_read_as_vllm_reads_it(words: list[str], value: str) -> None:
+    assert hub.value(["vllm", "serve", REPOSITORY, *words], "download-dir") == value
+
+
 def test_where_the_files_are_and_the_hub_is_not_vllm_starts_from_them_at_once(tmp_path: Path) -> None:
     downloaded(tmp_path / "huggingface" / "hub", "config.json", "model.safetensors")
     with drops() as port:
