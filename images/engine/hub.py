@@ -50,6 +50,7 @@ HOPS: Final = 5
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".gguf")  # as vLLM prefers them
 ELSEWHERE: Final = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_USE_MODELSCOPE", "HF_OIDC_RESOURCE")  # no hub is asked, or not so
 WORDS: Final = 300  # characters of what a hub says
+KEPT: Final = 4096  # bytes of a termination message that a kubelet keeps
 FORWARD: Final = (301, 302, 303, 307, 308)
 GIVEN: Final = (200, 206, 416)  # the last: of an empty file
 PASSING: Final = (407, 429, 500, 502, 503, 504)
@@ -66,6 +67,11 @@ class RefusedError(Exception):
     code: str = ""
     says: str = ""
     elsewhere: bool = False  # than at the hub, where that sent to
+
+    @property
+    def sentence(self) -> str:
+        """With the hub's own words."""
+        return f"{self.message} ({self.says})" if self.says else self.message
 
     @property
     def passes(self) -> bool:
@@ -140,16 +146,15 @@ class Hub:
 
     def _judge(self, answer: Answer, asked: str) -> None:
         """Raises unless it is given. That another server says 401 means nothing here: vLLM may have a token for it."""
-        status, mine, code = answer.status, self._is_mine(answer.url), hidden(answer.headers.get("X-Error-Code", ""))[:WORDS]
+        status, mine, code = answer.status, self._is_mine(answer.url), words(answer.headers.get("X-Error-Code", ""))
         if status in GIVEN:
             return
-        says = hidden(answer.headers.get("X-Error-Message", ""))[:WORDS]
+        says = words(answer.headers.get("X-Error-Message", ""))
         refused = (status == 401 and mine) or (status == 403 and (asked or code or says))  # noqa: PLR2004  HTTP's
         if not (refused or status in PASSING or (status == 404 and code in ("RepoNotFound", "RevisionNotFound"))):  # noqa: PLR2004
             raise StrangeError(f"{answer.url.partition('?')[0]} answers {status}")
         answers = f"{urlsplit(answer.url).netloc} answers {status} {http.client.responses.get(status, '')}".rstrip()
-        message = f"{answers} for {asked or self.repository}" + (f" ({says})" if says else "")
-        raise RefusedError("Status", message, asked, status, code, says, not mine)
+        raise RefusedError("Status", f"{answers} for {asked or self.repository}", asked, status, code, says, not mine)
 
     def _answer(self, url: str, asked: str) -> Answer:
         """Raises RefusedError when there is none."""
@@ -182,6 +187,13 @@ class Hub:
         """Whether it stands on the hub itself, which alone gets the token."""
         mine, other = urlsplit(self.address), urlsplit(url)
         return (mine.scheme, mine.netloc.lower()) == (other.scheme, other.netloc.lower())
+
+
+def words(header: str) -> str:
+    """What a server says in a header, in one line. Most write UTF-8, which http.client takes for Latin-1."""
+    with contextlib.suppress(UnicodeError):
+        header = header.encode("latin-1").decode()
+    return hidden(" ".join(header.split()))[:WORDS]
 
 
 def not_reached(error: OSError, host: str, name: str, in_time: str) -> tuple[str, str]:
@@ -310,12 +322,12 @@ def prepare(hub: Hub, *, there: bool) -> None:
         except RefusedError as error:
             if there and (error.passes or error.cause == "Certificate"):
                 os.environ["HF_HUB_OFFLINE"] = "1"
-                return say(f"{error.message}: vLLM starts from the files of {hub.repository} that are there")
+                return say(f"{error.sentence}: vLLM starts from the files of {hub.repository} that are there")
             if there:
-                return say(f"{error.message}: vLLM tries by itself, as the files are there")
+                return say(f"{error.sentence}: vLLM tries by itself, as the files are there")
             if not (pause and error.passes) or time.monotonic() - start > ENOUGH:
                 raise
-            say(f"{error.message}; asking again in {pause} s")
+            say(f"{error.sentence}; asking again in {pause} s")
             time.sleep(pause)
         else:
             return say(f"{hub.address} gives {hub.repository} at {hub.revision}")
@@ -333,14 +345,28 @@ def main(command: list[str]) -> None:
             prepare(hub, there=are_there(hub.repository, hub.revision, command))
     except RefusedError as error:
         of = {"hub": hub.address, "repository": hub.repository, "revision": hub.revision, "token": bool(hub.token)}
-        say(error.message)
-        told = {name: hidden(value) if isinstance(value, str) else value for name, value in (of | asdict(error)).items()}
+        say(error.sentence)
         with contextlib.suppress(OSError):  # where there is no such file a kubelet keeps the line above
-            TERMINATION_LOG.write_text(json.dumps(told))
+            TERMINATION_LOG.write_bytes(document(of | asdict(error)))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  what is not known here is vLLM's to judge
         say(f"vLLM tries by itself: {briefly(error)}")
     os.execvp(command[0], command)  # noqa: S606  no shell is wanted: vLLM is to be the first process
+
+
+def document(told: dict[str, Any]) -> bytes:
+    """As JSON, whole: a kubelet keeps the end of what is longer, which nobody can read. The longest texts are cut first."""
+    most = 1024
+    while True:
+        cut = {name: first(hidden(value), most) if isinstance(value, str) else value for name, value in told.items()}
+        if len(written := json.dumps(cut, ensure_ascii=False).encode("utf-8", "replace")) <= KEPT:
+            return written
+        most //= 2
+
+
+def first(text: str, most: int) -> str:
+    """What is whole within so many bytes."""
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 def say(text: str) -> None:

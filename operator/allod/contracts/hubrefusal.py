@@ -33,7 +33,7 @@ class HubRefusal(BaseModel):
     code: Text = ""
     """X-Error-Code, by which hubs tell 403 and 404 apart."""
     says: Text = ""
-    """X-Error-Message, the hub's own words."""
+    """X-Error-Message, the hub's own words. Not within `message`."""
     elsewhere: bool = False
     """Not the hub itself refused but a server that it sent to, as it does for weights."""
 

@@ -253,8 +253,15 @@ DOCUMENTS = [
         "weights that another server refuses",
         document(status=403, elsewhere=True, says="AccessDenied", message="cdn.example.com answers 403 Forbidden for model.safetensors"),
         "HubUnavailable",
-        f"{CANNOT}cdn.example.com answers 403 Forbidden for model.safetensors; the hub is busy or ill, or something between answers in its "
+        f"{CANNOT}cdn.example.com answers 403 Forbidden for model.safetensors (AccessDenied); the hub is busy or ill, or something between answers in its "
         "place",
+    ),
+    Case(
+        "the same of a program of an older revision, which says it twice",
+        document(status=503, says="full", message="hub.example.com answers 503 Service Unavailable for org/name (full)"),
+        "HubUnavailable",
+        f"{CANNOT}hub.example.com answers 503 Service Unavailable for org/name (full); the hub is busy or ill, or something between answers "
+        "in its place",
     ),
     Case(
         "no such repository",

@@ -72,6 +72,16 @@ NOT_GIVEN = {
         (401, "...", False),
         f"answers 401 Unauthorized for org/name ({'x' * (hub.WORDS - 4)}...)",
     ),
+    "it speaks Chinese": (
+        {LIST: refuses(403, "GatedRepo", "该模型受限".encode().decode("latin-1"))},
+        (403, "GatedRepo", False),
+        "answers 403 Forbidden for org/name (该模型受限)",
+    ),
+    "it speaks Latin-1": (
+        {LIST: refuses(403, says="gesperrt für Sie")},
+        (403, "", False),
+        "answers 403 Forbidden for org/name (gesperrt für Sie)",
+    ),
     "no such repository": ({LIST: refuses(404, "RepoNotFound")}, (404, "RepoNotFound", False), "answers 404 Not Found for org/name"),
     "no such revision": ({LIST: refuses(404, "RevisionNotFound")}, (404, "RevisionNotFound", False), "answers 404 Not Found for org/name"),
     "the hub is busy": ({LIST: refuses(429)}, (429, "", False), "answers 429 Too Many Requests for org/name"),
@@ -97,7 +107,7 @@ def test_what_the_hub_does_not_give_is_known_by_status_and_code(case: str, monke
     with serving(GIVES | table) as server:
         seen = refusal(at(monkeypatch, server.port, HF_TOKEN=TOKEN))
     assert (seen.cause, seen.status, seen.code, seen.elsewhere) == ("Status", status, code, elsewhere)
-    assert seen.message == f"{HERE}:{server.port} {says}"
+    assert seen.sentence == f"{HERE}:{server.port} {says}"
 
 
 def test_weights_are_asked_where_the_hub_sends_to_and_the_token_stays_at_home(monkeypatch: pytest.MonkeyPatch) -> None:

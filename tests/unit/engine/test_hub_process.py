@@ -106,6 +106,17 @@ def test_of_a_fault_that_is_not_foreseen_only_its_kind_is_told(tmp_path: Path) -
     assert f"does not list the files of {REPOSITORY} (ValueError): asking for config.json" in log
 
 
+@pytest.mark.parametrize("letter", ["x", "型", '"', "\x7f", "\x01"])
+def test_a_document_is_whole_whatever_is_in_it(letter: str) -> None:
+    told = {"hub": HERE, "repository": REPOSITORY, "revision": COMMIT, "token": True, "cause": "Status", "status": 403, "elsewhere": False}
+    written = hub.document(told | {"message": letter * 900, "says": letter * 900, "code": letter * 300, "asked": letter * 900})
+    assert len(written) <= hub.KEPT
+    read = hub_refusal(written.decode())
+    assert read
+    assert (read.hub, read.repository, read.revision) == (HERE, REPOSITORY, COMMIT)
+    assert read.says.startswith(letter * 60)
+
+
 def test_what_may_pass_is_asked_again(tmp_path: Path) -> None:
     with drops() as port:
         code, log, left = run(tmp_path, *SERVE, HF_ENDPOINT=f"http://{HERE}:{port}")

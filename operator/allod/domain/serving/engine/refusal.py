@@ -57,7 +57,9 @@ def refused(refusal: HubRefusal, reader: Reader) -> Finding:
             )
         case _:
             cannot = f"the engine cannot download {refusal.repository} from {refusal.hub}"
-            return Finding("HubUnavailable", f"{cannot}: {refusal.message}; {TODO[refusal.cause]}")
+            # Programs of older revisions have the hub's words in the message already.
+            says = f" ({refusal.says})" if refusal.says and refusal.says not in refusal.message else ""
+            return Finding("HubUnavailable", f"{cannot}: {refusal.message}{says}; {TODO[refusal.cause]}")
 
 
 def not_found(refusal: HubRefusal, reader: Reader) -> Finding:
