@@ -1,4 +1,4 @@
-"""images/engine/hub.py against servers of loopback: what it asks and with what, what it takes for a refusal, and what it leaves to vLLM."""
+"""What images/engine/hub.py does against servers of loopback: what it asks and with what, what is a refusal, and what is left to vLLM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import hub
+import allod_asking
+from allod_access import StrangeError
+from allod_refusal import WORDS, RefusedError
 from box import pki
 from unit.engine.asked import (
     COMMIT,
@@ -43,19 +45,18 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy, no token and no cache of the machine's; and nothing is waited for."""
     for name in [name for name in os.environ if name.startswith(("HF_", "SSL_")) or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(hub, "TIMEOUT", 0.3)
-    monkeypatch.setattr(hub, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(allod_asking, "TIMEOUT", 0.3)
 
 
-def at(monkeypatch: pytest.MonkeyPatch, port: int, **environment: str) -> hub.Hub:
+def at(monkeypatch: pytest.MonkeyPatch, port: int, **environment: str) -> allod_asking.Hub:
     """The hub that an engine has at that port."""
     for name, value in {"HF_ENDPOINT": f"http://{HERE}:{port}", **environment}.items():
         monkeypatch.setenv(name, value)
-    return hub.Hub(REPOSITORY, COMMIT)
+    return allod_asking.Hub(REPOSITORY, COMMIT)
 
 
-def refusal(made: hub.Hub) -> hub.RefusedError:
-    with pytest.raises(hub.RefusedError) as raised:
+def refusal(made: allod_asking.Hub) -> RefusedError:
+    with pytest.raises(RefusedError) as raised:
         made.look()
     return raised.value
 
@@ -68,9 +69,9 @@ NOT_GIVEN = {
         "answers 401 Unauthorized for org/name (what is ...?)",
     ),
     "the token is repeated where it would be cut": (
-        {LIST: refuses(401, code=TOKEN, says=f"{'x' * (hub.WORDS - 4)}{TOKEN}")},
+        {LIST: refuses(401, code=TOKEN, says=f"{'x' * (WORDS - 4)}{TOKEN}")},
         (401, "...", False),
-        f"answers 401 Unauthorized for org/name ({'x' * (hub.WORDS - 4)}...)",
+        f"answers 401 Unauthorized for org/name ({'x' * (WORDS - 4)}...)",
     ),
     "it speaks Chinese": (
         {LIST: refuses(403, "GatedRepo", "该模型受限".encode().decode("latin-1"))},
@@ -170,7 +171,7 @@ STRANGE = {
 def test_an_answer_that_is_not_understood_is_no_refusal(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(GIVES | STRANGE[case]) as server, serving_there(server.port, {"/cdn": refuses(401)}):
         made = at(monkeypatch, server.port)
-        with pytest.raises(hub.StrangeError):
+        with pytest.raises(StrangeError):
             made.look()
 
 
@@ -240,7 +241,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch: pytest.
 
 
 def test_a_proxy_of_another_kind_is_left_to_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(hub.StrangeError, match="socks5"):
+    with pytest.raises(StrangeError, match="socks5"):
         at(monkeypatch, 1, ALL_PROXY="socks5://proxy.invalid:1080")
 
 

@@ -14,6 +14,9 @@ import pytest
 
 import hub
 from allod.contracts.hubrefusal import HubRefusal, hub_refusal
+from allod_cache import are_there
+from allod_cache import value as value_of
+from allod_refusal import KEPT, document
 from unit.engine.asked import COMMIT, GIVES, HERE, LIST, REPOSITORY, Says, drops, refuses, serving, silent
 
 TOKEN = "hf_secret"  # noqa: S105  of a hub that is made here
@@ -32,8 +35,10 @@ def started(tmp_path: Path, *words: str, **environment: str) -> subprocess.Popen
     vllm = tmp_path / "vllm"
     vllm.write_text('#!/bin/sh\necho "vllm $*, process $$, offline ${HF_HUB_OFFLINE:-no}"\nexit 7\n')
     vllm.chmod(0o755)
-    patience = "hub.TIMEOUT, hub.PAUSES, hub.ENOUGH = 0.3, (0.05, 0.05), 5"
-    program = f"import hub, pathlib, sys; hub.TERMINATION_LOG = pathlib.Path({str(tmp_path / 'termination-log')!r}); {patience}; "
+    patience = "allod_asking.TIMEOUT, hub.PAUSES, hub.ENOUGH = 0.3, (0.05, 0.05), 5"
+    program = (
+        f"import allod_asking, hub, pathlib, sys; hub.TERMINATION_LOG = pathlib.Path({str(tmp_path / 'termination-log')!r}); {patience}; "
+    )
     path = {"PATH": f"{tmp_path}:{ALONE['PATH']}", "HF_HOME": str(tmp_path / "huggingface")}
     return subprocess.Popen(
         [sys.executable, "-c", f"{program}hub.main(sys.argv[1:])", "vllm", *words],
@@ -109,8 +114,8 @@ def test_of_a_fault_that_is_not_foreseen_only_its_kind_is_told(tmp_path: Path) -
 @pytest.mark.parametrize("letter", ["x", "型", '"', "\x7f", "\x01"])
 def test_a_document_is_whole_whatever_is_in_it(letter: str) -> None:
     told = {"hub": HERE, "repository": REPOSITORY, "revision": COMMIT, "token": True, "cause": "Status", "status": 403, "elsewhere": False}
-    written = hub.document(told | {"message": letter * 900, "says": letter * 900, "code": letter * 300, "asked": letter * 900})
-    assert len(written) <= hub.KEPT
+    written = document(told | {"message": letter * 900, "says": letter * 900, "code": letter * 300, "asked": letter * 900})
+    assert len(written) <= KEPT
     read = hub_refusal(written.decode())
     assert read
     assert (read.hub, read.repository, read.revision) == (HERE, REPOSITORY, COMMIT)
@@ -196,7 +201,7 @@ INDEX = "model.safetensors.index.json"
 def test_a_download_is_whole_or_it_is_none(files: tuple[str, ...], whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     downloaded(tmp_path / "hub", *files)
-    assert hub.are_there(REPOSITORY, COMMIT, SERVE) is whole
+    assert are_there(REPOSITORY, COMMIT, SERVE) is whole
 
 
 @pytest.mark.parametrize(("variable", "below"), [("HF_HOME", "hub"), ("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", "")])
@@ -204,8 +209,8 @@ def test_it_is_looked_for_where_huggingface_hub_puts_it(variable: str, below: st
     monkeypatch.setenv(variable, str(tmp_path))
     downloaded(tmp_path / below, "config.json", revision="main")
     downloaded(tmp_path / "large", "model.safetensors", revision="main")
-    assert hub.are_there(REPOSITORY, "main", ("vllm", "serve", REPOSITORY, f"--download-dir={tmp_path / 'large'}"))
-    assert not hub.are_there(REPOSITORY, "v2", ("vllm", "serve", REPOSITORY, f"--download-dir={tmp_path / 'large'}"))
+    assert are_there(REPOSITORY, "main", ("vllm", "serve", REPOSITORY, f"--download-dir={tmp_path / 'large'}"))
+    assert not are_there(REPOSITORY, "v2", ("vllm", "serve", REPOSITORY, f"--download-dir={tmp_path / 'large'}"))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_it_is_looked_for_where_huggingface_hub_puts_it(variable: str, below: st
     ],
 )
 def test_a_flag_is_read_as_vllm_reads_it(words: list[str], value: str) -> None:
-    assert hub.value(["vllm", "serve", REPOSITORY, *words], "download-dir") == value
+    assert value_of(["vllm", "serve", REPOSITORY, *words], "download-dir") == value
 
 
 def test_where_the_files_are_and_the_hub_is_not_vllm_starts_from_them_at_once(tmp_path: Path) -> None:

@@ -9,20 +9,20 @@ import pytest
 
 from allod.api.modeldeployment import ModelDeployment
 from allod.render.serving import vllm
-from allod.render.serving.configmap import WATCHDOG, watchdog_configmap
+from allod.render.serving.configmap import HUB, WATCHDOG, watchdog_configmap
 from allod.render.serving.statefulset import statefulset
 from unit.domain.simulation import DEFAULTS, SPEC
 
-RANK, HUB = ["python3", "/etc/allod/rank.py"], ["python3", "/etc/allod/hub.py"]
+ASKS_RANK, ASKS_HUB = ["python3", "/etc/allod/rank.py"], ["python3", "/etc/allod/hub.py"]
 
 
 @pytest.mark.parametrize(
     ("uri", "nodes", "before", "programs"),
     [
         ("pvc://models/smollm2", 1, [], set()),
-        ("pvc://models/smollm2", 2, RANK, {"rank.py"}),
-        ("hf://org/name", 1, HUB, {"hub.py"}),
-        ("hf://org/name", 2, [*RANK, *HUB], {"rank.py", "hub.py"}),
+        ("pvc://models/smollm2", 2, ASKS_RANK, {"rank.py"}),
+        ("hf://org/name", 1, ASKS_HUB, set(HUB)),
+        ("hf://org/name", 2, [*ASKS_RANK, *ASKS_HUB], {"rank.py", *HUB}),
     ],
 )
 def test_each_becomes_the_next_and_the_last_is_vllm(uri: str, nodes: int, before: list[str], programs: set[str]) -> None:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
 
 WATCHDOG = {"watchdog.py": "watchdog.txt", "allod_verdict.py": "verdict.txt", "allod_exchange.py": "exchange.txt"}
+HUB = {
+    "hub.py": "hub.txt",
+    "allod_asking.py": "asking.txt",
+    "allod_access.py": "access.txt",
+    "allod_refusal.py": "refusal.txt",
+    "allod_cache.py": "cache.txt",
+}
 
 
 def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters: bool, nodes: int = 1, asks_hub: bool = False) -> Manifest:
@@ -24,7 +31,7 @@ def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters:
     watchdog = {name: _program(text) for name, text in WATCHDOG.items()}
     keeper = {"allod_adapters.py": _program("adapters.txt")} if keeps_adapters else {}
     ranks = {"rank.py": _program("rank.txt")} if nodes > 1 else {}
-    asks = {"hub.py": _program("hub.txt")} if asks_hub else {}
+    asks = {name: _program(text) for name, text in HUB.items()} if asks_hub else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
