@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from allod.adapters.resources import MODELDEPLOYMENTS
+from allod.domain.plan import Event
 from allod.domain.serving import denial, moves
 from allod.domain.serving.decide import decide
 from allod.reconcile.apply import Apply, NameTaken
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from allod.adapters.kube import Kube
     from allod.domain.manifest import Manifest, Ref
-    from allod.domain.plan import Event, Plan
+    from allod.domain.plan import Plan
+    from allod.domain.serving.denial import Denial
     from allod.domain.serving.seen import Defaults
     from allod.reconcile.apply import Sent
 
@@ -67,8 +69,7 @@ class ModelDeployments:
                 begun=self._begun,
             )
         except ValidationError as problem:
-            told = denial.told(model, denial.unreadable(problem), now)
-            return Outcome(await self._apply.status(model, told), REFUSED_AGAIN)
+            return Outcome(await self._unreadable(model, denial.unreadable(problem), now), REFUSED_AGAIN)
         decision = decide(seen, now)
         steps = plan(seen, decision)
         # Before anything is awaited: other workers look at the same time.
@@ -86,6 +87,13 @@ class ModelDeployments:
             await self._apply.events(model, events, now)
         waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
         return Outcome(changed, min(waits, default=None))
+
+    async def _unreadable(self, model: Manifest, no: Denial, now: datetime) -> bool:
+        """Say that a model cannot be understood. Its event is made with the status, so not at each look."""
+        changed = await self._apply.status(model, denial.told(model, no, now))
+        if changed:
+            await self._apply.events(model, [Event(no.reason, no.message, "Warning")], now)
+        return changed
 
     def _told(self, model: Manifest, steps: Plan, sent: Sent, now: datetime) -> tuple[Manifest | None, Sequence[Event]]:
         """Status and events as they were decided, without what was refused."""

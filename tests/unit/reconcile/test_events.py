@@ -53,6 +53,17 @@ async def test_a_step_that_is_taken_again_is_counted_in_its_event_and_logged_aga
     assert len(told) == 3
 
 
+async def test_a_model_that_cannot_be_understood_is_told_once(drive: Drive) -> None:
+    await settled(drive)
+    drive.edit(engine={"type": "Quantum"})
+    for _ in range(3):
+        await drive.settle()
+        await drive.reconcile()
+    (told,) = [each for each in drive.cluster.of_kind("Event") if each["reason"] == "InvalidSpec"]
+    assert (told["type"], "series" in told) == ("Warning", False)
+    assert told["note"] == drive.condition("Degraded")["message"]
+
+
 async def test_a_model_that_stays_refused_does_not_say_so_at_each_look(drive: Drive) -> None:
     drive.cluster.add({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "chat", "namespace": NAMESPACE}, "spec": {}})
     drive.create()
