@@ -113,9 +113,9 @@ class Measures(ABC):
             return None
         return self._duels.meet(model, pair.new, pair.old, pair.rules, pair.least)
 
-    def measurement(self, pods: tuple[Manifest, ...]) -> Measurement | None:  # noqa: ARG002  # who reads them elsewhere needs it
-        """What is to be said of how these pods are read: nothing, where that is our own work."""
-        return None
+    @abstractmethod
+    def measurement(self, pods: tuple[Manifest, ...]) -> Measurement | None:
+        """What is to be said of how these pods of one model are read. None: nothing."""
 
     def forget(self, target: Ref) -> None:
         """The pod is gone."""

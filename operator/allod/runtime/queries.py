@@ -88,7 +88,7 @@ class Queries(Measures):
             await asyncio.sleep(max(REST, began + PERIOD - loop.time()))
 
     def measurement(self, pods: tuple[Manifest, ...]) -> Measurement | None:
-        """What is known of these pods of one model. None: none of them is asked about."""
+        """What is known of them. None: none is asked about."""
         targets = [target for pod in pods if (target := ref(pod)) in self._where]
         if not targets:
             return None

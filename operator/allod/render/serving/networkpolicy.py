@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from allod.domain.serving.seen import Defaults
 
 NAMESPACE = "kubernetes.io/metadata.name"
+"""Label that Kubernetes itself puts on every namespace."""
 DNS_PORTS = (53, 5353)
 """5353: the pods' port behind OpenShift's DNS Service. What a policy compares is the port behind the Service."""
-"""Label that Kubernetes itself puts on every namespace."""
 
 
 def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
