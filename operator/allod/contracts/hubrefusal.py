@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Text = Annotated[str, Field(max_length=1024)]
+LONGEST = 1024
+"""Characters of each text."""
+Text = Annotated[str, Field(max_length=LONGEST)]
 
 
 class HubRefusal(BaseModel):

@@ -88,7 +88,7 @@ CASES = [
         "a hub that wants a token and says so by 401",
         BAD_TOKEN,
         "ModelAccessRefused",
-        f"{HUB} wants a token: name a Secret with a token in model.secretRef",
+        f"{HUB} wants a token for {MODEL}, or has no such repository: name a Secret with a token in model.secretRef, or correct model.uri",
         MIRROR,
     ),
     Case(
@@ -133,6 +133,12 @@ def test_it_is_given_up_for_another_revision_only_after_as_many_ends_as_a_crash_
         "Never",
         "WhenAnotherServes",
     ]
+
+
+def test_words_without_an_end_are_told_as_far_as_they_go() -> None:
+    found = first_finding(seen(NO_REPOSITORY.replace(MODEL, "x" * 5000), MIRROR))
+    assert found is not None
+    assert found.reason == "ModelNotFound"
 
 
 def test_an_engine_that_serves_after_all_has_downloaded_its_model() -> None:

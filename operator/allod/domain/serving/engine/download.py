@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from allod.contracts.hubrefusal import hub_refusal
+from allod.contracts.hubrefusal import LONGEST, HubRefusal, hub_refusal
 from allod.domain.serving import pod as pods
 from allod.domain.serving.engine.refusal import Reader, refused
 from allod.domain.serving.health.finding import Finding
@@ -41,7 +41,7 @@ HUB = "https://huggingface.co"
 NO_REPOSITORY = re.compile(r"(\S+) is not a local folder and is not a valid model identifier listed on")
 """Of a repository that is not there, and of one that is private for who asks: hubs do not tell these apart."""
 NO_REVISION = re.compile(r"(\S+) is not a valid git identifier .+ Check the model page at\s+'https://huggingface\.co/([^']+)'")
-BAD_TOKEN = re.compile(r"There was a specific connection error when trying to load \S+:\s+Client error '401 Unauthorized'")
+BAD_TOKEN = re.compile(r"There was a specific connection error when trying to load (\S+):\s+Client error '401 Unauthorized'")
 GATED = re.compile(r"You are trying to access a gated repo\.\s+Make sure to have access to it at https://huggingface\.co/(\S+)\.\s")
 LOGIN = re.compile(r"//[^/@\s']*@")
 NO_ANSWER = re.compile(r"We couldn't connect to '([^']+)' to load the files")
@@ -56,40 +56,35 @@ class Last:
     hub: str
     reader: Reader
 
+    def refusal(self, status: int, repository: str, revision: str = "", code: str = "") -> HubRefusal:
+        """What hub.py would have left, as far as the words tell."""
+        hub, repository, revision = (text[:LONGEST] for text in (self.hub, repository, revision))
+        told = {"hub": hub, "repository": repository, "revision": revision, "code": code, "asked": "", "message": ""}
+        return HubRefusal.model_validate(told | {"token": bool(self.reader.secret), "cause": "Status", "status": status})
 
-def no_repository(last: Last) -> Finding | None:
+
+def no_repository(last: Last) -> HubRefusal | None:
     """The hub has no such repository, or hides it."""
     found = NO_REPOSITORY.search(last.words)
-    if not found:
-        return None
-    hidden = f"does not show it to {last.reader.name}: correct model.uri, or {last.reader.remedy}"
-    return Finding("ModelNotFound", f"{last.hub} has no repository {found[1]}, or {hidden}")
+    return last.refusal(404, found[1], code="RepoNotFound") if found else None
 
 
-def no_revision(last: Last) -> Finding | None:
+def no_revision(last: Last) -> HubRefusal | None:
     """The repository has no such branch, tag or commit."""
     found = NO_REVISION.search(last.words)
-    return Finding("ModelNotFound", f"{found[2]} has no revision {found[1]} on {last.hub}: correct model.revision") if found else None
+    return last.refusal(404, found[2], found[1], code="RevisionNotFound") if found else None
 
 
-def bad_token(last: Last) -> Finding | None:
+def bad_token(last: Last) -> HubRefusal | None:
     """The hub does not know the token: it is mistyped, revoked or expired."""
-    if not BAD_TOKEN.search(last.words):
-        return None
-    wrong = (
-        f"does not accept the token in Secret {last.reader.secret}: put a valid one into it"
-        if last.reader.secret
-        else f"wants a token: {last.reader.remedy}"
-    )
-    return Finding("ModelAccessRefused", f"{last.hub} {wrong}")
+    found = BAD_TOKEN.search(last.words)
+    return last.refusal(401, found[1]) if found else None
 
 
-def gated(last: Last) -> Finding | None:
+def gated(last: Last) -> HubRefusal | None:
     """The hub knows who asks, and does not let them read."""
     found = GATED.search(last.words)
-    return (
-        Finding("ModelAccessRefused", f"{last.hub} does not show {found[1]} to {last.reader.name}: {last.reader.remedy}") if found else None
-    )
+    return last.refusal(403, found[1], code="GatedRepo") if found else None
 
 
 def no_answer(last: Last) -> Finding | None:
@@ -102,7 +97,7 @@ def no_answer(last: Last) -> Finding | None:
     return Finding("HubUnavailable", f"the engine cannot download from {found[1]}: {causes}; {look}")
 
 
-READINGS = (no_repository, no_revision, bad_token, gated, no_answer)
+REFUSALS = (no_repository, no_revision, bad_token, gated)
 
 
 def not_downloaded(seen: RevisionSeen) -> Finding | None:
@@ -124,7 +119,8 @@ def _told(pod: Manifest, container: pods.Container, seen: RevisionSeen) -> Findi
         until = past_hub(container, seen.spec)
         return None if until and seen.now >= until else refused(refusal, reader)
     last = Last(pods.name(pod), _open("\n".join(pods.lines(printed))), hub(seen.spec), reader)
-    return next((found for read in READINGS if (found := read(last))), None)
+    said = next((refusal for read in REFUSALS if (refusal := read(last))), None)
+    return refused(said, reader) if said else no_answer(last)
 
 
 def past_hub(container: pods.Container, spec: Mapping[str, Any]) -> datetime | None:
