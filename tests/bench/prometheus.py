@@ -17,7 +17,8 @@ from allod.adapters.prometheus import Access, Prometheus
 from allod.domain.manifest import Ref, ref
 from allod.render.monitoring.counted import question
 from allod.runtime.measures import PERIOD
-from allod.runtime.queries import SHARE, Queries
+from allod.runtime.queries import Queries
+from allod.runtime.shares import SHARE
 from bench.enginepages import addresses, engines
 from bench.publication import Figure, publish
 from bench.scrapes import METRICS, PODS, SLOS, pod

@@ -46,9 +46,7 @@ class Troubles:
 
     _failing: dict[Model, _Failing] = field(default_factory=dict)
     _complaint: Complaint = field(
-        default_factory=lambda: Complaint(
-            "Prometheus gives no figures: objectives and canaries are not judged", "Prometheus gives all figures again"
-        )
+        default_factory=lambda: Complaint("Prometheus gives no figures: objectives and canaries are not judged", "Prometheus answers again")
     )
 
     def of(self, model: Model) -> Trouble:
