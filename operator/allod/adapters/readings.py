@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 def as_reading(
     numbers: Mapping[str, float], times: Mapping[Metric, Buckets], *, started: float | None, waiting: float, kv_usage: float
 ) -> Reading:
-    """Histograms that are not known are left out, and gauges are brought to what they can be."""
+    """Histograms that are not known are left out, and numbers are brought to what they can be: nothing is counted less than never."""
     return Reading(
-        Counts(numbers, {metric: histogram for metric, histogram in times.items() if histogram.bounds}),
+        Counts(
+            {name: max(0.0, number) for name, number in numbers.items()},
+            {metric: histogram for metric, histogram in times.items() if histogram.bounds},
+        ),
         started=started,
         waiting=max(0, round(waiting)),
         kv_usage=min(1.0, max(0.0, kv_usage)),

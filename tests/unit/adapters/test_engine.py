@@ -120,6 +120,10 @@ def test_whatever_a_page_holds_it_can_be_summed_up_and_told(pages: list[bytes]) 
         times.quantile(0.9)
 
 
+def test_nothing_is_counted_less_than_never() -> None:
+    assert reading(b"allod_watchdog_broken_streams_total{} -1.0\n", ()).counts.numbers["broken"] == 0
+
+
 HOSTILE = {
     "one word without an end": b"a" * LARGEST_PAGE,
     "a line that describes the cache for ever": b"vllm:cache_config_info{" + b"a" * (LARGEST_PAGE - 100) + b"}",
