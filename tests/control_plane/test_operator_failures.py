@@ -212,7 +212,9 @@ def test_a_stored_model_that_the_operator_cannot_read_is_told_left_alone_and_tak
         operator.start()
         operator.wait_leading()
         time.sleep(2)
-        assert set(written(log) - before) == {"modeldeployments/status"}
+        since = written(log) - before
+        assert set(since) == {"modeldeployments/status", "events"}
+        assert since["events"] == 1, "the next leader says it no second time"
         assert (models.revision(), models.names("StatefulSet")) == (revision, [f"chat-{revision}"])
 
         models.edit(scheduling={"topologySpread": "Zone"})
