@@ -29,7 +29,7 @@ from allod.domain.serving.model.fit import fit
 from allod.domain.serving.pod import last_words
 from allod.domain.serving.standby.demand import GPU_UTILIZATION, Demand
 from bench import gpumodels as shapes
-from bench.gpuengine import Engine, cache_config, everything, holding, killed, leave, said, smi, used
+from bench.gpuengine import Engine, cache_config, errors, everything, holding, killed, leave, said, smi, used
 from bench.gpufigures import figures
 from bench.publication import publish
 from bench.watchdog import HALVES, THRESHOLD
@@ -165,7 +165,7 @@ class Bench:
             tail = engine.log.read_bytes()[-TAIL:].decode(errors="replace")
             result |= {"exit": engine.process.poll(), "exitSeconds": round(time.monotonic() - began, 1), "tail": tail}
             result |= {"lastWords": last_words(tail), "named": bool(NO_ROOM.search(tail)), "said": said(engine.log)}
-            result["errors"] = [line[-400:] for line in engine.log.read_text(errors="replace").splitlines() if "Error: " in line][-8:]
+            result["errors"] = errors(engine.log.read_text(errors="replace"))
             return
         result |= {"said": said(engine.log), "usedMiB": used(), "cacheConfig": cache_config(engine)}
         if case.also:

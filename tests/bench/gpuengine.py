@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from allod.domain.serving.pod import lines
 from bench.watchdog import STORY, cpu_seconds, request_quartiles, until
 from support.vllm import Server
 
@@ -54,6 +55,11 @@ def said(log: Path) -> dict[str, Any]:
             last = matches[-1]
             found[name] = kind(last if isinstance(last, str) else "".join(last))
     return found
+
+
+def errors(text: str) -> list[str]:
+    """Each exception that a log names, once, in the order of the log."""
+    return list(dict.fromkeys(line[:400] for line in lines(text) if re.match(r"(\w+\.)*[A-Z]\w*Error: ", line)))
 
 
 def cache_config(engine: Engine) -> dict[str, str]:

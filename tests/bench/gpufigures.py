@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 GIB = 2**30
 FULL = 0.92
 """Part of the GPU that vLLM takes when it is told nothing."""
+WORDS = {
+    "qwen3-8b-first-start": "first start",
+    "qwen3-8b-second-start": "second start",
+    "qwen3-8b-occupied": "another process holds 20 GiB",
+}
+"""Of cases that differ by more than their flags."""
 
 
 def figures(found: Mapping[str, Result], predicted: Mapping[str, Result]) -> list[Figure]:
     """All that these results allow."""
     total = found["machine"]["gpu"]["totalBytes"] / GIB
-    known = [name for name in found if name in predicted]
+    known = [name for name in predicted if name in found]
     fits = [_fit(found[name], predicted[name], total) for name in known if found[name].get("said", {}).get("tokens")]
     watched = found.get("qwen3-8b-first-start")
     return [
@@ -36,7 +42,7 @@ def figures(found: Mapping[str, Result], predicted: Mapping[str, Result]) -> lis
 def title(result: Result) -> str:
     """Model and flags as a person would say them."""
     flags = [flag.removeprefix("--") for flag in result["flags"] if not flag.startswith(("--middleware", "--max-model-len"))]
-    return ", ".join([result["model"], *flags])
+    return ", ".join([result["model"], *flags, *([WORDS[result["case"]]] if result["case"] in WORDS else [])])
 
 
 def _fit(result: Result, predicted: Result, total: float) -> Figure | None:
@@ -70,10 +76,8 @@ def _starts(found: Mapping[str, Result]) -> Iterator[Figure]:
 
 
 def _refusal(result: Result) -> Figure:
-    cause = result["errors"][-2].rpartition("Error: ")[2][:90] if len(result["errors"]) > 1 else result["lastWords"]
-    return Figure(
-        f"{title(result)}: until vLLM itself says no", result["exitSeconds"], "s", None, f"exit code {result['exit']}: {cause.strip()}"
-    )
+    cause = result["errors"][0].rpartition("Error: ")[2].partition(". ")[0][:200]
+    return Figure(f"{title(result)}: until vLLM itself says no", result["exitSeconds"], "s", None, f"exit code {result['exit']}: {cause}")
 
 
 def _watchdog(result: Result) -> Iterator[Figure]:

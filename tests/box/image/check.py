@@ -37,8 +37,8 @@ def check_operator() -> str:
         raise Failed(f"The operator's image runs as {config['User']}.", "images/operator/Dockerfile must say USER 65532:65532.")
     with unpacked(operator.IMAGE) as folder:
         packages = next(folder.glob("opt/allod/lib/python*/site-packages"))
-        programs = {"watchdog.txt": "watchdog.py", "adapters.txt": "allod_adapters.py", "rank.txt": "rank.py", "hub.txt": "hub.py"}
-        for text, program in programs.items():
+        programs = {"watchdog": "watchdog", "adapters": "allod_adapters", "rank": "rank", "hub": "hub", "cause": "cause"}
+        for text, program in ((f"{text}.txt", f"{program}.py") for text, program in programs.items()):
             if (packages / "allod/render/serving" / text).read_text() != (REPOSITORY / "images/engine" / program).read_text():
                 raise Failed(f"The operator's image has another text than images/engine/{program}.", "Build it again.")
         if left := [path.name for path in packages.glob("pip*")] + [path.name for path in packages.glob("hatchling*")]:

@@ -19,7 +19,7 @@ def image(out: Path) -> None:
 
 
 IMAGE_NAME = "allod.test/operator:dev"
-PROGRAMS = ("images/engine/watchdog.py", "images/engine/allod_adapters.py", "images/engine/rank.py", "images/engine/hub.py")
+PROGRAMS = tuple(f"images/engine/{name}.py" for name in ("watchdog", "allod_adapters", "rank", "hub", "cause"))
 IMAGE = Product(
     "operator",
     "images/operator.tar",

@@ -27,7 +27,7 @@ def watchdog_configmap(model: ModelDeployment, revision: str, *, keeps_adapters:
         "kind": "ConfigMap",
         "metadata": metadata(model, child(model.metadata.name, revision), revision),
         "immutable": True,
-        "data": {"watchdog.py": _program("watchdog.txt")} | keeper | ranks | asks,
+        "data": {"watchdog.py": _program("watchdog.txt"), "sitecustomize.py": _program("cause.txt")} | keeper | ranks | asks,
     }
 
 

@@ -60,8 +60,9 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
 def _embeddings(text: Mapping[str, Any], hidden: int) -> int:
     """Without a word about it they are reckoned apart from the output layer: rather too heavy than too light."""
     words = text.get("vocab_size")
-    known = type(words) is int and 0 < words <= LARGEST_NUMBER
-    return words * hidden * (1 if text.get("tie_word_embeddings") else 2) if known else 0
+    if not isinstance(words, int) or not 0 < words <= LARGEST_NUMBER:
+        return 0
+    return words * hidden * (1 if text.get("tie_word_embeddings") else 2)
 
 
 def _name(config: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Will the model fit? The arithmetic of memory, before a GPU is taken.
 
-KV cache per token and rank follows vLLM exactly (all measured sizes of 0.32, on CPUs and a GPU, see the tests); weights and overhead are estimates, so
-only a clear misfit is refused and 10 % around the limit are a warning. What cannot be known is said to be unknown:
+KV cache per token and rank follows vLLM exactly (all measured sizes of 0.32, on CPUs and a GPU, see the tests); weights and overhead are
+estimates, so only a clear misfit is refused and 10 % around the limit are a warning. What cannot be known is said to be unknown:
 
     weights    stored bytes x 1.02 / ranks
     overhead   GPU: 2.3 GiB + 5 % of the weights;  vLLM on CPU: 1.3 GiB a pod + 0.85 GiB a rank;  llama.cpp: 128 MiB + 5 %
@@ -28,8 +28,8 @@ LOADED = Fraction("1.02")
 """Bytes in memory per stored byte: KAITO's factor, taken from its fleet. Measured on an H100: plain bf16 1.00, mxfp4 1.02."""
 GPU_OVERHEAD = 23 * GIB // 10
 GPU_OVERHEAD_SHARE = Fraction("0.05")
-"""CUDA context, graphs and activations: KAITO's numbers, after a flat 2.3 GiB had let models crash-loop. Measured on an H100 with vLLM 0.32,
-weights of 15, 29 and 61 GiB: 2.6 to 3.1, 3.4 and 4.7 GiB, of it graphs 0.5 to 0.8; up to 2.3 GiB less with --enforce-eager."""
+"""CUDA context, graphs and activations: KAITO's numbers, after a flat 2.3 GiB had let models crash-loop. Measured with vLLM 0.32 on an H100
+for weights of 15, 29 and 61 GiB: 2.6 to 3.1, 3.4 and 4.7 GiB, of it graphs 0.5 to 0.8; up to 2.3 GiB less with --enforce-eager."""
 CPU_OVERHEAD = 13 * GIB // 10
 CPU_OVERHEAD_RANK = 17 * GIB // 20
 """vLLM 0.32 on CPU: API server 0.67 and engine core 0.57 GiB, a worker 0.7-0.85 GiB beside weights and KV cache (measured)."""
