@@ -7,7 +7,7 @@ BOX    := $(PYTHON) tests/box
 CLUSTER ?= box
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-control-plane test-cluster test-vllm lint format generate bench bench-box bench-failover bench-rungs bench-nothing cluster cluster-down images clean
+.PHONY: help demo test test-unit test-control-plane test-cluster test-vllm lint format generate bench bench-box bench-failover bench-gpu bench-rungs bench-nothing cluster cluster-down images clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench-box: $(VENV)/ready            ## how long the cluster in a box takes, and 
 
 bench-failover: $(VENV)/ready            ## from a fault to the first answer of the standby, on real nodes
 	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench failover silence hang
+
+bench-gpu: $(VENV)/ready            ## where a GPU and vLLM are: what vLLM takes of it against what Allod reckons, and the watchdog in it
+	@PYTHONPATH=operator:tests:images/engine python3 -m bench.gpu measure build/gpu
+	@PYTHONPATH=tests:images/engine $(RUN)/python -m bench.gpu publish build/gpu
 
 bench-rungs: $(VENV)/ready            ## publish how long the rungs of the last `make test` took
 	@PYTHONPATH=tests $(RUN)/python -m rungs --publish

@@ -6,8 +6,12 @@ import json
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from box import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "benchmarks"
@@ -28,14 +32,14 @@ class Figure:
     """What the machine or the parts below us took in the same run, so that the difference is ours."""
 
 
-def publish(name: str, figures: list[Figure]) -> Path:
-    """Writes docs/benchmarks/NAME.json, and the table of all figures in its README."""
+def publish(name: str, figures: list[Figure], measured_on: Mapping[str, Any] | None = None) -> Path:
+    """Writes docs/benchmarks/NAME.json, and the table of all figures in its README. Without a word of another machine it is this one."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
     document = {
         "name": name,
         "commit": commit(),
-        "machine": machine.description(),
+        "machine": measured_on or machine.description(),
         "figures": [{key: value for key, value in asdict(figure).items() if value is not None} for figure in figures],
     }
     path.write_text(json.dumps(document, indent=2) + "\n")

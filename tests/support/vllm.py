@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 PROGRAMS = Path(__file__).parents[2] / "images/engine"
-WATCHDOG = [PROGRAMS / name for name in configmap.WATCHDOG]
+WATCHDOG = {(Path(configmap.__file__).parent / text).resolve(): name for name, text in configmap.WATCHDOG.items()}
+"""Program of the repository -> its name in a pod."""
 KEEPER = PROGRAMS / "allod_adapters.py"
 START_SECONDS = 300
 """31-76 s measured on two loaded cores."""
@@ -190,7 +191,7 @@ def serving(
         port = free.getsockname()[1]
     loads = ("--middleware", middleware) if middleware else ()
     mounts = {model.SAFETENSORS_FOLDER.path: "/models", **(binds or {})} | {
-        module: f"/etc/allod/{module.name}" for module in (*WATCHDOG, *beside)
+        module: f"/etc/allod/{name}" for module, name in (WATCHDOG | {each: each.name for each in beside}).items()
     }
     argv = root.command(vllm.ROOT.path, [*SERVE, "--port", str(port), *loads, *flags], binds=mounts)
     with tempfile.NamedTemporaryFile(prefix="vllm-", suffix=".log") as output:

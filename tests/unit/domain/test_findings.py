@@ -72,6 +72,10 @@ KV_MISFIT = (
     "(1.41 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB).\n"
     "exit\n"
 )
+OCCUPIED = (
+    "ValueError: Free memory on device cuda:0 (58.15/79.18 GiB) on startup is less than desired GPU memory utilization (0.92, 72.84 GiB). "
+    "Decrease GPU memory utilization or reduce GPU memory used by other processes."
+)
 
 
 @dataclass(frozen=True)
@@ -250,6 +254,27 @@ CASES = [
         says="chat-5b21aa0c-0: engine ended 4 times, last with: ValueError: "
         "To serve at least one request with the model's max seq len (65536), "
         "(1.41 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB).",
+    ),
+    Case(
+        "a GPU that another process holds",
+        one(pod(engine=ended(3, OCCUPIED))),
+        "DoesNotFit",
+        "WhenAnotherServes",
+        says=f"chat-5b21aa0c-0: engine ended 3 times, last with: {OCCUPIED}",
+    ),
+    Case(
+        "weights that are more than the GPU",
+        one(pod(engine=ended(3, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 924.00 MiB."))),
+        "DoesNotFit",
+        "WhenAnotherServes",
+    ),
+    Case(
+        "an engine whose cause is further up than Kubernetes keeps",
+        one(pod(engine=ended(3, "    raise RuntimeError(\nRuntimeError: Engine core initialization failed. See root cause above. {}\n"))),
+        "CrashLoop",
+        "WhenAnotherServes",
+        says="chat-5b21aa0c-0: engine ended 3 times, last with: RuntimeError: Engine core initialization failed. See root cause above. {} "
+        "The cause stands further up: kubectl logs --previous chat-5b21aa0c-0 --container engine | grep Error:",
     ),
     Case(
         "an engine that ends without a word",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,10 @@ from allod.domain.serving.model.architecture import Weights
 from allod.domain.serving.model.config import architecture
 from allod.domain.serving.model.fit import Fit, fit, kv_bytes_per_token, loaded_bytes, tokens
 from allod.domain.serving.standby.demand import Demand
+from bench import gpumodels
+
+if TYPE_CHECKING:
+    from bench.gpumodels import Shape
 
 GIB = 2**30
 SMOL = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 64, "hidden_size": 576}
@@ -76,6 +80,48 @@ def test_the_kv_cache_has_the_size_that_vllm_logged(case: Measured) -> None:
 )
 def test_latent_attention_is_not_divided_by_tensor_and_grouped_queries_are(config: dict[str, Any], demand: Demand, expected: int) -> None:
     assert kv_bytes_per_token(architecture(config | BF16), demand) == expected
+
+
+@dataclass(frozen=True)
+class OnGPU:
+    """What vLLM 0.32 said on one NVIDIA H100 80GB HBM3, weights made up."""
+
+    name: str
+    shape: Shape
+    cache: float
+    """GiB, "Available KV cache memory"."""
+    tokens: int
+    """ "GPU KV cache size"."""
+    loaded: float
+    """GiB, "Model loading took"."""
+    demand: Demand = field(default_factory=Demand)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ON_GPU = [
+    OnGPU("Qwen3-8B", gpumodels.QWEN3_8B, 54.49, 396_768, 15.27),
+    OnGPU("Qwen3-8B with an fp8 cache", gpumodels.QWEN3_8B, 55.87, 813_600, 15.27, Demand(kv_dtype="fp8")),
+    OnGPU("Qwen3-32B", gpumodels.QWEN3_32B, 7.14, 29_248, 61.03),
+    OnGPU("Qwen3-32B in fp8", gpumodels.QWEN3_32B, 38.26, 156_720, 32.03, Demand(quantization="fp8")),
+    OnGPU("Llama-3.1-8B", gpumodels.LLAMA_8B, 55.05, 450_976, 15.0),
+    OnGPU("DeepSeek-V2-Lite, latent attention", gpumodels.DEEPSEEK_V2_LITE, 40.16, 1_386_480, 29.32),
+]
+
+
+@pytest.mark.parametrize("case", ON_GPU, ids=str)
+def test_the_kv_cache_on_a_gpu_has_the_size_that_vllm_logged(case: OnGPU) -> None:
+    per_token = kv_bytes_per_token(case.shape.architecture, case.demand)
+    assert per_token is not None
+    least, most = (tokens(int((case.cache + rounded) * GIB), per_token, 16) for rounded in (-0.005, 0.005))
+    assert least <= case.tokens <= most
+
+
+@pytest.mark.parametrize("case", ON_GPU, ids=str)
+def test_weights_on_a_gpu_are_reckoned_a_little_heavier_than_vllm_loads_them(case: OnGPU) -> None:
+    found = loaded_bytes(case.shape.architecture, case.shape.weights, case.demand) / GIB
+    assert case.loaded < found < case.loaded * 1.025
 
 
 def judge(config: dict[str, Any], gigabytes: float, **asked: Any) -> Fit:
@@ -299,6 +345,13 @@ def test_the_longest_length_that_is_named_really_fits() -> None:
 def test_weights_take_the_memory_of_the_type_that_they_are_served_in(config: dict[str, Any], asked: dict[str, Any], expected: int) -> None:
     weights = Weights(200_000, 100_000, 100_000, 200_000)
     assert loaded_bytes(architecture(SMOL | config), weights, Demand(**asked)) == int(expected * 1000 * 1.02)
+
+
+@pytest.mark.parametrize(("tied", "expected"), [(True, 110), (False, 120), (None, 120)])
+def test_quantization_while_loading_leaves_embeddings_as_they_are(tied: bool | None, expected: int) -> None:  # noqa: FBT001 - a field of config.json
+    config = SMOL | BF16 | {"hidden_size": 100, "vocab_size": 100, "tie_word_embeddings": tied}
+    weights = Weights(200_000, 100_000, 100_000, 200_000)
+    assert loaded_bytes(architecture(config), weights, Demand(quantization="fp8")) == int(expected * 1000 * 1.02)
 
 
 def test_a_fixed_cache_counts_as_a_whole_against_the_limit() -> None:

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
 
-WATCHDOG = {"watchdog.py": "watchdog.txt", "allod_verdict.py": "verdict.txt", "allod_exchange.py": "exchange.txt"}
+WATCHDOG = {
+    "watchdog.py": "watchdog.txt",
+    "allod_verdict.py": "verdict.txt",
+    "allod_exchange.py": "exchange.txt",
+    "sitecustomize.py": "cause.txt",
+}
 HUB = {
     "hub.py": "hub.txt",
     "allod_asking.py": "asking.txt",

@@ -33,8 +33,12 @@ NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", 
 UNKNOWN_FLAG = re.compile(r"(?:unrecognized arguments|invalid argument): (.+)")
 """argparse's words in vLLM, llama.cpp's own."""
 NO_ROOM = re.compile(
-    r"larger than the available KV cache memory|No available memory for the cache blocks|CUDA out of memory", re.IGNORECASE
+    r"larger than the available KV cache memory|No available memory for the cache blocks|CUDA out of memory|Free memory on device \S+ \(",
+    re.IGNORECASE,
 )
+"""VLLM's words: for the KV cache, for any cache, for the weights, and where another process holds the GPU's memory."""
+ABOVE = "See root cause above"
+"""The last line of vLLM's API server when its engine core could not start: its traceback fills all that kubelet keeps (measured: 0.32)."""
 
 
 PREPARED = timedelta(minutes=5)
@@ -190,8 +194,15 @@ def crash_loop(seen: RevisionSeen) -> Finding | None:
         words = container.last_words or f"exit code {container.ended.get('exitCode', 'unknown')}, without a word"
         reason = "DoesNotFit" if NO_ROOM.search(container.ended.get("message", "")) else "CrashLoop"
         ended = f"{pods.name(pod)}: {container.name} ended {count(container.restarts, 'time')}"
-        return Finding(reason, f"{ended}, last with: {words}", "WhenAnotherServes")
+        return Finding(reason, f"{ended}, last with: {words}{_where(pod, container)}", "WhenAnotherServes")
     return None
+
+
+def _where(pod: Manifest, container: Container) -> str:
+    """How to read what stood before the last words."""
+    if ABOVE not in container.ended.get("message", ""):
+        return ""
+    return f" The cause stands further up: kubectl logs --previous {pods.name(pod)} --container {container.name} | grep Error:"
 
 
 def group_fails(seen: RevisionSeen) -> Finding | None:

@@ -33,6 +33,8 @@ class Architecture:
     """KV cache type that the checkpoint asks for. None: that of the weights."""
     irregular: str | None = None
     """Why the KV cache cannot be computed by one formula: `sliding-window attention`. None: every layer is alike."""
+    embeddings: int = 0
+    """Values of the embeddings and of the output layer, which quantization while loading leaves as they are. 0: not known."""
     pools: bool = False
     """The files say how the vectors of tokens become one of the text. Read of GGUF alone: only llama.cpp wants to know it from there."""
 

@@ -52,8 +52,17 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
         dtype=_dtype(text, config),
         quantization=str(quantization["quant_method"])[:40] if quantization.get("quant_method") else None,
         kv_dtype="fp8" if quantization.get("kv_cache_scheme") or quantization.get("kv_cache_quant_algo") else None,
+        embeddings=_embeddings(text, hidden),
         irregular=next((sentence for sentence, found in IRREGULAR.items() if found(text)), None),
     )
+
+
+def _embeddings(text: Mapping[str, Any], hidden: int) -> int:
+    """Without a word about it they are reckoned apart from the output layer: rather too heavy than too light."""
+    words = text.get("vocab_size")
+    if not isinstance(words, int) or not 0 < words <= LARGEST_NUMBER:
+        return 0
+    return words * hidden * (1 if text.get("tie_word_embeddings") else 2)
 
 
 def _name(config: Mapping[str, Any]) -> str:
