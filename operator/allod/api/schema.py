@@ -44,6 +44,9 @@ ORDER = (
 )
 """Every keyword that we use, in the order in which a person reads a schema. Any other is an error."""
 
+USUAL = "what the operator takes instead"
+"""Until the text of the field is made: a default that is not the API server's belongs into it."""
+
 
 class NotStructuralError(TypeError):
     """A type that a CRD cannot express, such as a union of two models."""
@@ -58,8 +61,10 @@ class StructuralSchema(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         """Defaults are the operator's, unless marked: see `SchemaDefault`."""
-        inner = self.generate_inner(schema["schema"])
-        return {**inner, "default": schema["default"]} if inner.pop(DEFAULT_WANTED, False) else inner
+        inner, default = self.generate_inner(schema["schema"]), schema.get("default")
+        if inner.pop(DEFAULT_WANTED, False):
+            return {**inner, "default": default}
+        return {**inner, USUAL: _written(default)} if isinstance(default, (str, int)) else inner
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
         """`const`, which pydantic writes for a single word, is unknown to Kubernetes."""
@@ -112,14 +117,25 @@ def _inlined(schema: Schema, definitions: Schema, within: tuple[str, ...]) -> Sc
         rules = [*target.get(VALIDATIONS, ()), *schema.get(VALIDATIONS, ())]
         schema = {**target, **schema, **({VALIDATIONS: rules} if rules else {})}
         within = (*within, name)
+    usual = schema.pop(USUAL, None)
     if unknown := schema.keys() - set(ORDER):
         raise NotStructuralError(f"{' > '.join(within)}: Kubernetes has no keyword {', '.join(sorted(unknown))}")
     schema = {key: schema[key] for key in ORDER if key in schema}
     if "description" in schema:
-        schema["description"] = " ".join(schema["description"].split())
+        schema["description"] = _told(" ".join(schema["description"].split()), usual)
     if "properties" in schema:
         schema["properties"] = {name: _inlined({**part}, definitions, within) for name, part in schema["properties"].items()}
     for inside in ("items", "additionalProperties"):
         if isinstance(schema.get(inside), dict):
             schema[inside] = _inlined({**schema[inside]}, definitions, within)
     return schema
+
+
+def _told(text: str, usual: str | None) -> str:
+    """With what happens where the field is left out, unless the text says it in words of its own."""
+    return text if usual is None or "Without" in text else f"{text} Without it: {usual}."
+
+
+def _written(default: str | int) -> str:
+    """As in YAML."""
+    return str(default).lower() if isinstance(default, bool) else str(default)
