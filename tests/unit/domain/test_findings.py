@@ -96,7 +96,8 @@ def one(found: Any, *, good: bool = False) -> RevisionSeen:
 
 def placed(minutes: int, **more: Any) -> Any:
     since = (START - timedelta(minutes=minutes)).isoformat()
-    return pod([{"type": "PodScheduled", "status": "True", "lastTransitionTime": since}], **more)
+    found = pod([{"type": "PodScheduled", "status": "True", "lastTransitionTime": since}], **more)
+    return found | {"spec": found["spec"] | {"nodeName": "node1"}}
 
 
 CASES = [
@@ -155,7 +156,7 @@ CASES = [
         one(unplaced('0/2 nodes are available: persistentvolumeclaim "models" not found.')),
         "ClaimNotFound",
         "Never",
-        says="the PersistentVolumeClaim models of model.uri does not exist in this namespace",
+        says="the PersistentVolumeClaim models of model.uri does not exist in this namespace: create it, or correct model.uri",
     ),
     Case(
         "no node for another reason",
@@ -222,6 +223,18 @@ CASES = [
         "Never",
         says="chat-5b21aa0c-0 has its node for more than 5m and no container runs: "
         "kubectl describe pod chat-5b21aa0c-0 says which volume or image it waits for",
+    ),
+    Case(
+        "a folder of a node that cannot be mounted",
+        replace(one(placed(1, engine=waiting("ContainerCreating"))), spec={"model": {"uri": "file:///srv/models/chat"}}),
+        "FolderNotMounted",
+        "Never",
+        says="chat-5b21aa0c-0 has had node1 for more than 30s and no container of it runs: "
+        "is the folder of file:///srv/models/chat there on node1? kubectl describe pod chat-5b21aa0c-0 says what it waits for",
+    ),
+    Case(
+        "a folder of a node that was mounted",
+        replace(one(placed(1, engine={"state": {"running": {}}})), spec={"model": {"uri": "file:///srv/models/chat"}}),
     ),
     Case("a pod that has had its node for four minutes", one(placed(4, engine=waiting("ContainerCreating")))),
     Case("a pod that reads its model for long", one(placed(60, engine=waiting("PodInitializing"), inspect={"state": {"running": {}}}))),
@@ -308,7 +321,7 @@ def test_a_claim_that_does_not_exist_is_named_with_its_field(claim: str, of: str
     pod = unplaced(f'0/2 nodes are available: persistentvolumeclaim "{claim}" not found.')
     found = first_finding(replace(one(pod), spec=spec))
     assert found is not None
-    assert found.message == f"the PersistentVolumeClaim {claim} of {of} does not exist in this namespace"
+    assert found.message == f"the PersistentVolumeClaim {claim} of {of} does not exist in this namespace: create it, or correct {of}"
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -182,8 +182,8 @@ def test_three_timeouts_set_probes_grace_and_the_engines_own_limits_together() -
         ("pvc://models", "/models", {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}),
         ("oci://r.test/m/smol:1", "/models", {"image": {"reference": "r.test/m/smol:1"}}),
         ("oci://r.test:5000/m:1/a/x.gguf", "/models/a/x.gguf", {"image": {"reference": "r.test:5000/m:1"}}),
-        ("file:///srv/models/smol", "/models", {"hostPath": {"path": "/srv/models/smol"}}),
-        ("file:///srv/models/x.gguf", "/models/x.gguf", {"hostPath": {"path": "/srv/models"}}),
+        ("file:///srv/models/smol", "/models", {"hostPath": {"path": "/srv/models/smol", "type": "Directory"}}),
+        ("file:///srv/models/x.gguf", "/models/x.gguf", {"hostPath": {"path": "/srv/models", "type": "Directory"}}),
     ],
 )
 def test_a_model_is_mounted_read_only_where_the_engine_and_the_inspection_look(uri: str, location: str, volume: dict[str, Any]) -> None:

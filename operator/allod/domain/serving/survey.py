@@ -18,7 +18,7 @@ from allod.domain.serving.groups.lostrank import lost_rank, sentence
 from allod.domain.serving.health.evidence import finding as heard
 from allod.domain.serving.health.evidence import group_serves
 from allod.domain.serving.health.finding import Finding
-from allod.domain.serving.health.findings import PREPARED, RevisionSeen, first_finding, prepared_since
+from allod.domain.serving.health.findings import PREPARED, RevisionSeen, first_finding, mounts_until, prepared_since
 from allod.domain.serving.health.slos import slo_finding
 from allod.domain.serving.revision import Revision, hash_of, remembered, snapshot, wanted_hash
 from allod.domain.serving.revisionfacts import RevisionFacts
@@ -62,7 +62,8 @@ class Survey:
         staying = [pod for facts in self.facts.values() for pod in facts.pods]
         starts = (since for pod in staying if (since := prepared_since(pod)))
         yield from (since + PREPARED for since in starts if since + PREPARED > now)
-        asking = ((facts.revision.snapshot, pod) for facts in self.facts.values() for pod in facts.pods)
+        asking = [(facts.revision.snapshot, pod) for facts in self.facts.values() for pod in facts.pods]
+        yield from (moment for spec, pod in asking if (moment := mounts_until(spec, pod)) and moment > now)
         engines = ((spec, engine) for spec, pod in asking if (engine := pods.container(pod, pods.ENGINE)) and not engine.ready)
         yield from (moment for spec, engine in engines if (moment := past_hub(engine, spec)) and moment > now)
         yield from (facts.deadline for facts in self.facts.values() if facts.deadline and facts.deadline > now)

@@ -65,7 +65,7 @@ def mounts(model: ModelDeployment) -> list[dict[str, Any]]:
 def _source(volume: str) -> dict[str, Any]:
     if volume.startswith("pvc://"):
         return {"persistentVolumeClaim": {"claimName": volume.removeprefix("pvc://"), "readOnly": True}}
-    return {"hostPath": {"path": str(PurePosixPath(volume.removeprefix("file://")))}}
+    return {"hostPath": {"path": str(PurePosixPath(volume.removeprefix("file://"))), "type": "Directory"}}
 
 
 def ordered(model: ModelDeployment, revision: Revision) -> tuple[Order, ...] | None:

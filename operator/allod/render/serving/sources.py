@@ -45,7 +45,7 @@ def source(spec: ModelDeploymentSpec) -> Source:
         case "file":
             path = PurePosixPath(uri.path)
             folder, inside = (path.parent, path.name) if path.suffix == ".gguf" else (path, "")
-            return Source(_inside(inside), {"hostPath": {"path": str(folder)}})
+            return Source(_inside(inside), {"hostPath": {"path": str(folder), "type": "Directory"}})
         case _:
             return Source(uri.repository, None)
 

@@ -41,6 +41,9 @@ ABOVE = "See root cause above"
 """The last line of vLLM's API server when its engine core could not start: its traceback fills all that kubelet keeps (measured: 0.32)."""
 
 
+ON_NODE = "file://"
+MOUNTED = timedelta(seconds=30)
+"""A folder that is there is mounted within a second."""
 PREPARED = timedelta(minutes=5)
 """For volumes, network and images, once a pod has its node. A pull that fails says so by itself; one of many GB may take longer."""
 
@@ -108,7 +111,8 @@ def no_claim(seen: RevisionSeen) -> Finding | None:
     for _, says in _unplaced(seen):
         if found := re.search(r'persistentvolumeclaim "([^"]+)" not found', says):
             of = "adapters[].uri" if _is_of_adapters(seen.spec, found[1]) else "model.uri"
-            return Finding("ClaimNotFound", f"the PersistentVolumeClaim {found[1]} of {of} does not exist in this namespace")
+            missing = f"the PersistentVolumeClaim {found[1]} of {of} does not exist in this namespace"
+            return Finding("ClaimNotFound", f"{missing}: create it, or correct {of}")
     return None
 
 
@@ -153,6 +157,24 @@ def no_container(seen: RevisionSeen) -> Finding | None:
         if container.waiting in NO_CONTAINER:
             return Finding("ContainerNotStarted", f"{pods.name(pod)}: kubelet cannot start {container.name}: {container.waiting_message}")
     return None
+
+
+def no_folder(seen: RevisionSeen) -> Finding | None:
+    """The folder of model.uri may not be on the node. An image may be on its way just as well, so it is a question and gives nothing up."""
+    uri = str((seen.spec.get("model") or {}).get("uri"))
+    for pod in seen.pods if uri.startswith(ON_NODE) else ():
+        since, node = prepared_since(pod), pod["spec"].get("nodeName")
+        if since and seen.now - since >= MOUNTED:
+            waits = f"{pods.name(pod)} has had {node} for more than {duration(MOUNTED.total_seconds())} and no container of it runs"
+            asked = f"is the folder of {uri} there on {node}? kubectl describe pod {pods.name(pod)} says what it waits for"
+            return Finding("FolderNotMounted", f"{waits}: {asked}")
+    return None
+
+
+def mounts_until(spec: Mapping[str, Any], pod: Manifest) -> datetime | None:
+    """When the folder of a node counts as missing. None: the model is no folder of a node, or it was mounted."""
+    since = prepared_since(pod) if str((spec.get("model") or {}).get("uri")).startswith(ON_NODE) else None
+    return since + MOUNTED if since else None
 
 
 def not_prepared(seen: RevisionSeen) -> Finding | None:
@@ -234,6 +256,7 @@ FINDINGS: tuple[Check, ...] = (
     no_image,
     model_refused,
     no_container,
+    no_folder,
     not_prepared,
     unknown_flag,
     not_downloaded,
