@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CANARY = {"parentRef": {"name": "edge"}, "steps": [{"weight": 5, "hold": "5m"}, {"weight": 50, "hold": "10m"}]}
+MOMENT = 4
+"""Seconds that proxies of a Gateway get to follow its controller."""
 ROLLOUT: dict[str, Any] = {"strategy": "Canary", "bake": "2m", "canary": CANARY}
 
 
@@ -83,7 +85,7 @@ def test_a_worse_revision_is_given_up_and_gets_nothing_any_more() -> None:
     world.edit(engine__maxModelLen=32768)
     world.settle()
     world.duel = lambda new, old: compared(new, old, failed=30)
-    assert world.settle() == ["gateway A 100", "B: 0 pods"], "its pods go when the traffic has"
+    assert world.wait(MOMENT) == ["gateway A 100", "B: 0 pods"], "its pods go when the traffic has"
     assert world.state("B") == "Failed"
     assert world.route == "A"
     assert world.condition("Ready")[0] == "True"
@@ -140,7 +142,9 @@ def test_an_edit_back_takes_the_traffic_first_and_the_pods_then() -> None:
     world.edit(engine__maxModelLen=32768)
     world.settle()
     world.edit(engine__maxModelLen=16384)
-    assert world.settle() == ["gateway A 100", "B: gone"]
+    assert world.settle() == ["gateway A 100"]
+    world.wait(MOMENT)
+    assert world.asked() == {"A": 1}
 
 
 def test_pods_end_when_the_gateway_was_told_that_their_share_is_gone() -> None:
@@ -159,7 +163,7 @@ def test_pods_end_when_the_gateway_was_told_that_their_share_is_gone() -> None:
     assert world.serving() == ["A", "B"], "the Gateway may still send to it"
     told[0] = 2
     world.kubernetes()
-    assert world.settle() == ["B: gone"]
+    assert world.wait(MOMENT) == ["B: gone"]
 
 
 def _observed(generation: int) -> list[dict[str, Any]]:
@@ -171,7 +175,7 @@ def test_a_third_revision_waits_until_the_traffic_of_the_second_is_back() -> Non
     world.edit(engine__maxModelLen=32768)
     world.settle()
     world.edit(engine__maxModelLen=8192)
-    assert world.settle() == ["gateway A 100", "C: 1 pods", "B: gone", "gateway A 95, C 5"]
+    assert world.wait(MOMENT) == ["gateway A 100", "C: 1 pods", "B: gone", "gateway A 95, C 5"]
 
 
 def test_when_the_active_revision_dies_the_one_on_trial_stands_in_at_once_and_takes_over_later() -> None:
@@ -246,7 +250,7 @@ def test_a_person_who_wants_an_older_revision_gets_it_at_once() -> None:
     assert world.route == "B"
     first = next(name for name, letter in world.letters.items() if letter == "A")
     world.annotations = {"allod.dev/rollback-to": first}
-    assert world.settle() == ["A: 1 pods", "route A", "gateway A 100", "B: gone"]
+    assert world.wait(MOMENT) == ["A: 1 pods", "route A", "gateway A 100", "B: gone"]
 
 
 def test_another_strategy_gets_everything_through_the_gateway_too() -> None:
@@ -254,7 +258,9 @@ def test_another_strategy_gets_everything_through_the_gateway_too() -> None:
     world.apis = frozenset({API})
     world.settle()
     world.edit(engine__maxModelLen=32768)
-    assert world.settle() == ["B: 1 pods", "route B", "gateway B 100", "A: gone"]
+    assert world.settle() == ["B: 1 pods", "route B", "gateway B 100"]
+    world.wait(MOMENT)
+    assert world.asked() == {"B": 1}
     world.edit(rollout={"bake": "0s"})
     world.settle()
     assert world.weights == {}, "without a Gateway there is no route"
@@ -297,7 +303,7 @@ def test_what_a_suspended_canary_loses_is_told_once_and_done_when_the_pause_is_o
     lost = f"Warning RevisionFailed: revision B was given up: {errors}"
     assert world.told() == [lost]
     world.edit(suspend=False)
-    assert world.settle() == ["gateway A 100", "B: 0 pods"]
+    assert world.wait(MOMENT) == ["gateway A 100", "B: 0 pods"]
     assert world.told() == [lost]
 
 

@@ -83,7 +83,7 @@ def _moments(outcome: Outcome) -> Iterator[datetime]:
     yield from regroup.due(seen, found, outcome.step, now)
     yield from sideline.due(seen, found, now)
     yield from candidate.due(outcome.course)
-    yield from [late] if (late := gateway.given_up_at(seen)) and late > now else []
+    yield from (moment for moment in (gateway.given_up_at(seen), gateway.settled_at(seen)) if moment and moment > now)
     yield from drills.due(seen, outcome.drill, now)
     yield from page.due(outcome)
 
@@ -101,7 +101,7 @@ def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course
         on_standby=found.on_standby is not None,
         standby_ready=bool(found.standby and found.standby.ready),
         shares=found.shares,
-        follows=gateway.follows(seen),
+        follows=gateway.follows(seen, now),
         deaf=gateway.deaf(seen, now) is not None,
         course=trying,
     )

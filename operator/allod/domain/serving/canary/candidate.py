@@ -36,7 +36,7 @@ def candidate(seen: Seen, found: Survey, now: datetime) -> Course | None:
             before=before,
             fit=enough and wanted(seen) > 0 and bool(old.ready) and not found.on_standby,
             sends=gateway.problem(seen) is None,
-            follows=gateway.follows(seen),
+            follows=gateway.follows(seen, now),
             sample=(duel.sample() if duel else 0) if rules(seen.model.spec) else None,
             least=rollout.canary.min_requests,
             now=now,
