@@ -69,10 +69,12 @@ def load(path: Path) -> Model:
 
 
 def described(path: Path) -> Model:
-    """Read a config.json, with the weights beside it where there are any. Raises as `load`."""
-    if path.name != "config.json":
+    """Read a config.json, by whatever name it was kept, or its folder; with the weights beside it where there are any. Raises as `load`."""
+    if path.is_dir() and (path / "config.json").is_file():
+        path /= "config.json"
+    if path.suffix != ".json":
         return load(path)
-    if _weight_files(path.parent):
+    if path.name == "config.json" and _weight_files(path.parent):
         return load(path.parent)
     parsed = _config(path)
     shape = config.architecture(parsed)

@@ -144,6 +144,13 @@ def test_plan_says_what_a_model_takes(capsys: pytest.CaptureFixture[str]) -> Non
     )
 
 
+def test_a_config_is_read_by_whatever_name_it_was_kept_and_by_its_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "qwen3-32b.json").write_bytes((folder / "config.json").read_bytes())
+    for path in ("qwen3-32b.json", "."):
+        assert main(["plan", str(EXAMPLES / "legal.yaml"), "--model-config", path]) == 0
+        assert "  memory   fits: weights 14.0 GiB" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("folder")
 def test_plan_counts_every_pod_of_a_replica(capsys: pytest.CaptureFixture[str]) -> None:
     nodes = str(EXAMPLES / "nodes.yaml")
