@@ -127,7 +127,7 @@ def weights(model: Model) -> dict[str, int]:
 def test_a_revision_that_is_taken_back_on_trial_takes_no_request_along(model: Model, space: Space) -> None:
     half = [{"weight": 50, "hold": "10m"}]
     times: list[tuple[str, float]] = []
-    with talking(space, "envoy", edge.NAMESPACE, "chat", rate=25) as talk:
+    with talking(space, "envoy", edge.NAMESPACE, "chat", rate=8) as talk:
         for _ in range(3):
             times.append(("asked for", time.monotonic()))
             space.apply(canary(half, aliases=(NEWER,)))

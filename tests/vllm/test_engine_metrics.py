@@ -129,7 +129,7 @@ def test_a_client_that_goes_away_is_no_failure(server: Server, stream: bool) -> 
 
 def test_what_a_draining_server_turns_away_is_counted_nowhere(server: Server) -> None:
     look = Look(server)
-    with server.stream("/v1/completions", STORY | {"max_tokens": 500, "stream": True}) as story:
+    with server.stream("/v1/completions", STORY | {"max_tokens": 300, "stream": True}) as story:
         assert story.event()
         os.kill(server.process.pid, signal.SIGTERM)
         server.until("/allod/ready", 503)
