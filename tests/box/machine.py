@@ -61,7 +61,10 @@ def _sources() -> Iterator[tuple[str, list[str], list[str]]]:
 def require_root(purpose: str) -> None:
     """Refuses when the effective user is not root."""
     if os.geteuid() != 0:
-        raise NotAllowed(f"{purpose} needs root, and this is user {os.geteuid()}.", "Run the same command with sudo -E, or as root.")
+        raise NotAllowed(
+            f"{purpose} needs root, and this is user {os.geteuid()}.",
+            'Run it as root, or put this before the command: sudo -E env "PATH=$PATH" (sudo alone forgets where Go is).',
+        )
 
 
 def require_programs(packages: dict[str, str], purpose: str) -> None:

@@ -12,8 +12,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.publication import Figure, commit, publish
+from box import machine
+from box.errors import BoxError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -35,6 +41,8 @@ class Rung:
     name: str
     what: str
     commands: tuple[tuple[str, ...], ...]
+    root: bool = False
+    """Whether only root can climb it."""
 
 
 LADDER = (
@@ -68,9 +76,16 @@ LADDER = (
             (*IMAGE, "build", "operator", "llama.cpp", "model-gguf"),
             (*PYTEST, *TWICE, "tests/cluster"),
         ),
+        root=True,
     ),
-    Rung("vllm", "real vLLM, alone and in pods", ((*IMAGE, "build", "all"), (*PYTEST, "tests/vllm"))),
+    Rung("vllm", "real vLLM, alone and in pods", ((*IMAGE, "build", "all"), (*PYTEST, "tests/vllm")), root=True),
 )
+
+
+def require(rungs: Sequence[Rung]) -> None:
+    """Refuses before minutes are spent on what a later command of these rungs would refuse."""
+    if names := [rung.name for rung in rungs if rung.root]:
+        machine.require_root(f"Climbing {' and '.join(names)}")
 
 
 def climb(rung: Rung) -> float:
@@ -116,10 +131,14 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.publish:
         return publish_kept()
+    chosen = [rung for rung in LADDER if not asked.rung or rung.name in asked.rung]
+    try:
+        require(chosen)
+    except BoxError as error:
+        print(error, file=sys.stderr)
+        return 1
     times: dict[str, float] = {}
-    for rung in LADDER:
-        if asked.rung and rung.name not in asked.rung:
-            continue
+    for rung in chosen:
         print(f"== {rung.name}: {rung.what}", flush=True)
         try:
             times[rung.name] = climb(rung)
