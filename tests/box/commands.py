@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from box import bench, cache, containers, gobuild, machine, prometheus, registry, status
+from box import bench, cache, containers, controlplane, gobuild, machine, prerequisites, prometheus, registry, status
 from box.box import Box, prepare
 from box.errors import BoxError
 from box.progress import Progress
@@ -205,6 +205,7 @@ def logs(box: Box, asked: argparse.Namespace) -> None:
 
 def ready(box: Box, asked: argparse.Namespace) -> None:
     if asked.only == "kube":
+        prerequisites.check("The control plane", {**controlplane.PROGRAMS, **gobuild.needs()})
         gobuild.built(box.progress)
     elif asked.only == "prometheus":
         prometheus.unpacked(box.progress)

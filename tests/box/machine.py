@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,13 +64,6 @@ def require_root(purpose: str) -> None:
             f"{purpose} needs root, and this is user {os.geteuid()}.",
             'Run it as root, or put this before the command: sudo -E env "PATH=$PATH" (sudo alone forgets where Go is).',
         )
-
-
-def require_programs(packages: dict[str, str], purpose: str) -> None:
-    """Refuses when a program is absent; `packages` says which Debian package has it."""
-    missing = {program: package for program, package in packages.items() if not shutil.which(program)}
-    if missing:
-        raise NotThere(f"{purpose} needs {', '.join(missing)}.", f"apt-get install {' '.join(dict.fromkeys(missing.values()))}")
 
 
 def cgroup_trees() -> list[Path]:

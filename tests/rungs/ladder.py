@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.publication import Figure, commit, publish
-from box import machine
+from box import controlplane, gobuild, machine, prerequisites, tools
 from box.errors import BoxError
+from box.image import product
+from box.image.catalogue import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,7 @@ HOUR = 3600
 KEPT = ROOT / ".rungs.json"
 """Seconds of the last climb that ended well, by rung and commit; no part of the repository."""
 IMAGE = (str(BIN / "python"), "-m", "box.image")
+BUILD = (*IMAGE, "build")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,12 @@ LADDER = (
         (
             (*BOX, "prepare"),
             (*BOX, "prepare", "--only", "prometheus"),
-            (*IMAGE, "build", "operator", "llama.cpp", "model-gguf"),
+            (*BUILD, "operator", "llama.cpp", "model-gguf"),
             (*PYTEST, *TWICE, "tests/cluster"),
         ),
         root=True,
     ),
-    Rung("vllm", "real vLLM, alone and in pods", ((*IMAGE, "build", "all"), (*PYTEST, "tests/vllm")), root=True),
+    Rung("vllm", "real vLLM, alone and in pods", ((*BUILD, "all"), (*PYTEST, "tests/vllm")), root=True),
 )
 
 
@@ -86,6 +89,18 @@ def require(rungs: Sequence[Rung]) -> None:
     """Refuses before minutes are spent on what a later command of these rungs would refuse."""
     if names := [rung.name for rung in rungs if rung.root]:
         machine.require_root(f"Climbing {' and '.join(names)}")
+    prerequisites.check(
+        f"Climbing {', '.join(rung.name for rung in rungs)}", programs([command for rung in rungs for command in rung.commands])
+    )
+
+
+def programs(commands: Sequence[Sequence[str]]) -> dict[str, str]:
+    """What these need of the machine; `prepare` installs what a box needs by itself."""
+    if not any(command[: len(BOX)] in (BOX, IMAGE) for command in commands):
+        return {}
+    images = [image for command in commands if command[: len(BUILD)] == BUILD for name in command[len(BUILD) :] for image in named(name)]
+    found = {**controlplane.PROGRAMS, **gobuild.needs(), **product.programs(product.stale(images))}
+    return {program: package for program, package in found.items() if program not in tools.MACHINE or (*BOX, "prepare") not in commands}
 
 
 def climb(rung: Rung) -> float:

@@ -25,10 +25,18 @@ def test_rungs_that_need_root_say_so_before_anything_is_climbed(
     assert said.out == ""
 
 
-@pytest.mark.usefixtures("nobody")
-@pytest.mark.parametrize("name", ["lint", "unit", "control-plane"])
-def test_the_other_rungs_need_no_root(name: str) -> None:
-    ladder.require([rung for rung in ladder.LADDER if rung.name == name])
+def test_what_the_last_rung_lacks_is_said_before_the_first_is_climbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = ladder.programs([command for rung in ladder.LADDER for command in rung.commands])
+    assert {"go", "gcc", "strip"} <= set(found)
+    assert "buildah" not in found, "the rung of the cluster installs it"
+    alone = ladder.programs([command for rung in ladder.LADDER if rung.name == "vllm" for command in rung.commands])
+    assert {"go", "gcc", "strip", "buildah"} <= set(alone)
+    assert ladder.programs(ladder.LADDER[0].commands) == {}
+
+
+def test_only_rungs_with_real_nodes_need_root() -> None:
+    assert [rung.name for rung in ladder.LADDER if rung.root] == ["cluster", "vllm"]
 
 
 def test_times_are_kept_rung_by_rung_in_the_order_of_the_ladder(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from box import cache, commands, door, gobuild, lock, machine
+from box import cache, commands, door, lock, machine, prerequisites
 from box.errors import BoxError, NotAllowed, NotThere, Taken
+from box.prerequisites import GO
 
 
 @pytest.fixture
@@ -28,15 +29,37 @@ def test_a_cluster_with_nodes_needs_root() -> None:
 
 def test_without_go_it_says_where_go_comes_from(go: Path) -> None:
     assert not go.exists()
-    with pytest.raises(NotThere, match=r"no Go.*\n.*https://go\.dev/dl"):
-        gobuild.check_go()
+    with pytest.raises(NotThere, match=r"Baking needs Go, which this machine does not have\.\n +Install Go.*https://go\.dev/dl"):
+        prerequisites.check("Baking", GO)
 
 
 def test_a_go_that_is_too_old_is_named(go: Path) -> None:
     go.write_text("#!/bin/sh\necho go1.19.8\n")
     go.chmod(0o755)
-    with pytest.raises(NotThere, match=r"too old \(go1\.19\.8\)"):
-        gobuild.check_go()
+    with pytest.raises(NotThere, match=r"a newer Go than go1\.19\.8, which"):
+        prerequisites.check("Baking", GO)
+
+
+def test_all_that_is_missing_is_said_at_once(go: Path) -> None:
+    go.with_name("sugar").touch(mode=0o755)
+    spoons = {"spoon": "cutlery", "fork": "cutlery", "sugar": "sugar"}
+    with pytest.raises(NotThere) as refused:
+        prerequisites.check("Baking", spoons | GO)
+    assert refused.value.wrong == "Baking needs spoon, fork, Go, which this machine does not have."
+    assert refused.value.todo.startswith("apt-get install cutlery\n  Install Go 1.26 or later")
+
+
+@pytest.mark.usefixtures("go")
+@pytest.mark.parametrize("only", [[], ["--only", "kube"]], ids=str)
+def test_without_go_nothing_is_installed_or_fetched(
+    only: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert commands.run(["prepare", *only]) == 1
+    said = capsys.readouterr().err
+    assert "which this machine does not have" in said
+    assert "apt-get update" not in said
+    assert [path.name for path in (tmp_path / "allod").iterdir()] == []
 
 
 def test_a_full_disk_is_said_before_anything_is_written() -> None:
