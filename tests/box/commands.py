@@ -13,7 +13,7 @@ from pathlib import Path
 
 from box import bench, cache, containers, controlplane, gobuild, machine, prerequisites, prometheus, registry, status
 from box.box import Box, prepare
-from box.errors import BoxError
+from box.errors import BoxError, NotThere
 from box.progress import Progress
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
@@ -132,16 +132,25 @@ def show(box: Box, _asked: argparse.Namespace) -> int:
     return 0 if box.running else 1
 
 
+def _require_up(box: Box) -> None:
+    """Refuses where a command would otherwise build the tools of a cluster that is not there, or do nothing without a word."""
+    if not box.running:
+        raise NotThere(f"There is no cluster in {box.state}.", "make cluster")
+
+
 def kubeconfig(box: Box, _asked: argparse.Namespace) -> None:
+    _require_up(box)
     print(box.plane.kubeconfig)
 
 
 def kubectl(box: Box, asked: argparse.Namespace) -> None:
+    _require_up(box)
     program = gobuild.built().kubectl
     os.execv(program, [str(program), f"--kubeconfig={box.plane.kubeconfig}", f"--cache-dir={box.state / 'kubectl'}", *asked.words[1:]])
 
 
 def load(box: Box, asked: argparse.Namespace) -> None:
+    _require_up(box)
     for image in asked.images:
         with box.progress.step(f"importing {image.name}"):
             box.load([image])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from box import cache, commands, door, lock, machine, prerequisites
+from box import cache, commands, door, gobuild, lock, machine, prerequisites
 from box.errors import BoxError, NotAllowed, NotThere, Taken
 from box.prerequisites import GO
 
@@ -95,3 +95,13 @@ def test_a_cache_that_nodes_cannot_see_is_refused(hidden: str) -> None:
 def test_a_door_to_no_place_says_how_places_are_written(tmp_path: Path) -> None:
     with pytest.raises(BoxError, match=r"web is no place in the cluster.*\n.*SERVICE\.NAMESPACE:PORT"):
         door.open_door(tmp_path, 1, "web")
+
+
+@pytest.mark.parametrize("words", [["kubectl", "get", "nodes"], ["kubeconfig"], ["load", "image.tar"]], ids=lambda words: words[0])
+def test_a_command_for_a_cluster_that_is_not_there_builds_nothing_and_says_how_to_have_one(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(gobuild, "built", lambda: pytest.fail("Kubernetes was built"))
+    assert commands.run(words) == 1
+    assert f"There is no cluster in {tmp_path}/allod/box.\nmake cluster\n" in capsys.readouterr().err
