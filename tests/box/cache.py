@@ -25,7 +25,12 @@ HIDDEN = ("/run", "/var/lib", "/var/log")
 def folder() -> Path:
     """The cache of the project; made when it is not there."""
     made = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "allod"
-    made.mkdir(parents=True, exist_ok=True)
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BoxError(
+            f"The cache {made} cannot be made: {error.strerror}.", "Set XDG_CACHE_HOME to a folder that this user may write to."
+        ) from error
     return made
 
 

@@ -24,9 +24,9 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
 def run(words: Sequence[str]) -> int:
     """The exit status: 0, 1 with what is wrong and what to do on standard error, 2 for a wrong command line."""
-    asked = parser().parse_args(_for_kubectl(words))
-    command: Command = asked.command
     try:
+        asked = parser().parse_args(_for_kubectl(words))
+        command: Command = asked.command
         return command(Box(asked.state), asked) or 0
     except (BoxError, OSError, KeyboardInterrupt) as error:
         return explain(error)
@@ -36,6 +36,9 @@ def explain(error: BaseException) -> int:
     """Says what is wrong and what to do; the exit status is 1."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         error = BoxError(f"The disk of {cache.folder()} is full.", "Free some space, or set XDG_CACHE_HOME to a folder on a larger disk.")
+    if isinstance(error, PermissionError) and error.filename:
+        wrong = f"User {os.geteuid()} may not use {error.filename}."
+        error = BoxError(wrong, "Be the user who made it, root perhaps, or set XDG_CACHE_HOME to a folder of your own.")
     if isinstance(error, BoxError):
         said = f"{error.wrong}\n{error.todo}"
     elif isinstance(error, KeyboardInterrupt):
@@ -135,7 +138,7 @@ def show(box: Box, _asked: argparse.Namespace) -> int:
 def _require_up(box: Box) -> None:
     """Refuses where a command would otherwise build the tools of a cluster that is not there, or do nothing without a word."""
     if not box.running:
-        raise NotThere(f"There is no cluster in {box.state}.", "make cluster")
+        raise NotThere(f"There is no cluster in {box.state}.", "Bring one up: make cluster")
 
 
 def kubeconfig(box: Box, _asked: argparse.Namespace) -> None:

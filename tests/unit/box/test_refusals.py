@@ -72,6 +72,27 @@ def test_a_disk_that_becomes_full_is_a_sentence(capsys: pytest.CaptureFixture[st
     assert "is full" in capsys.readouterr().err
 
 
+def test_a_cache_that_cannot_be_made_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()  # root may write anywhere, but not below a file
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert commands.run(["status"]) == 1
+    assert f"The cache {tmp_path}/file/allod cannot be made: Not a directory.\nSet XDG_CACHE_HOME" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_cache_of_root_is_a_sentence_for_others(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/1")
+    assert commands.run(["status"]) == 1
+    assert "The cache /proc/1/allod cannot be made" in capsys.readouterr().err
+
+
+def test_a_file_of_somebody_else_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.explain(PermissionError(errno.EACCES, "Permission denied", "/there/lock")) == 1
+    assert f"User {os.geteuid()} may not use /there/lock." in capsys.readouterr().err
+
+
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -104,4 +125,4 @@ def test_a_command_for_a_cluster_that_is_not_there_builds_nothing_and_says_how_t
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(gobuild, "built", lambda: pytest.fail("Kubernetes was built"))
     assert commands.run(words) == 1
-    assert f"There is no cluster in {tmp_path}/allod/box.\nmake cluster\n" in capsys.readouterr().err
+    assert f"There is no cluster in {tmp_path}/allod/box.\nBring one up: make cluster\n" in capsys.readouterr().err
