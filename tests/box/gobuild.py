@@ -114,7 +114,8 @@ def _build(folder: Path, progress: Progress) -> None:
     with progress.step("fetching Go modules"):
         _go("mod", "download")
         packages = len(_go("list", "-deps", *PACKAGES).splitlines())
-    with progress.step(f"building Kubernetes {KUBERNETES} from source", CPU_SECONDS / len(os.sched_getaffinity(0))) as step:
+    cores = len(os.sched_getaffinity(0))
+    with progress.step(f"building Kubernetes {KUBERNETES} from source", CPU_SECONDS / cores, cores=cores) as step:
         for number, _ in enumerate(_compiled(unfinished), start=1):
             step.share = number / packages
     (unfinished / "box").rename(unfinished / "kube")  # Go names it after the module
