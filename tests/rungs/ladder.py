@@ -19,6 +19,8 @@ from box import controlplane, gobuild, machine, prerequisites, tools
 from box.errors import BoxError
 from box.image import product
 from box.image.catalogue import named
+from support import termination
+from support.termination import Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,8 +109,24 @@ def climb(rung: Rung) -> float:
     """Seconds that the rung took. Raises CalledProcessError at the first command that fails."""
     started = time.monotonic()
     for command in rung.commands:
-        subprocess.run(command, cwd=ROOT, check=True)
+        run(command)
     return time.monotonic() - started
+
+
+def run(command: Sequence[str]) -> None:
+    """Until it has ended, whatever stops this process: subprocess.run would kill it a quarter of a second after Ctrl-C, and what its
+    tests have started would stay. Raises CalledProcessError when it fails.
+    """
+    with subprocess.Popen(command, cwd=ROOT) as running:
+        try:
+            status = running.wait()
+        except KeyboardInterrupt as stopped:
+            if isinstance(stopped, Terminated):
+                running.terminate()
+            running.wait()
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, command)
 
 
 def keep(name: str, seconds: float, kept: Path = KEPT) -> None:
@@ -146,6 +164,7 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.publish:
         return publish_kept()
+    termination.as_interrupt()
     chosen = [rung for rung in LADDER if not asked.rung or rung.name in asked.rung]
     try:
         require(chosen)
@@ -164,5 +183,8 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 1
+        except KeyboardInterrupt:
+            print(f"\n== {rung.name} stopped. Again: make test-{rung.name}", file=sys.stderr)
+            return 130
     print(report(times), flush=True)
     return 0
