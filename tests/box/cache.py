@@ -7,6 +7,7 @@
     debs/  root/           Debian packages of another suite, and where they are unpacked
     prometheus/            Prometheus and promtool, unpacked
     images/*.tar           container images
+    nothing-* bench-* box-that-ends-*  of a command that runs, or was killed: `down` removes these
     box/                   the state of the box that `python3 tests/box up` runs; another name with ALLOD_BOX
 """
 

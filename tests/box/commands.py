@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from box import bench, cache, containers, controlplane, gobuild, machine, prerequisites, prometheus, registry, status
+from box import bench, cache, containers, controlplane, gobuild, machine, prerequisites, prometheus, registry, scratch, status
 from box.box import Box, prepare
 from box.errors import BoxError, NotThere
 from box.progress import Progress
@@ -78,7 +78,7 @@ def _add_life(add: Add) -> None:
     new = add("up", up, "bring the cluster up, until its nodes are Ready")
     new.add_argument("--nodes", type=int, default=2, help="real nodes (%(default)s)")
     new.add_argument("--gpus", type=int, default=4, help="pretended nvidia.com/gpu on each (%(default)s)")
-    add("down", down, "end the cluster; nothing is left of it but its logs")
+    add("down", down, "end the cluster; nothing is left of it but its logs, and nothing of commands that were killed")
     add("status", show, "what is up, where its doors are, what it costs")
     add("logs", logs, "list the logs, or print one").add_argument("name", nargs="?", metavar="PLACE/PROGRAM")
     add("bench", figures, "measure: seconds to two nodes, control plane alone, memory")
@@ -128,6 +128,8 @@ def up(box: Box, asked: argparse.Namespace) -> None:
 
 def down(box: Box, _asked: argparse.Namespace) -> None:
     print("The cluster is gone." if box.down() else "There was no cluster.")
+    for folder in scratch.remove_left():
+        print(f"Removed {folder}, which a command that was killed had left.")
 
 
 def show(box: Box, _asked: argparse.Namespace) -> int:
