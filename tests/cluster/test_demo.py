@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from box import gobuild, waiting
-from box.image import llamacpp, operator
+from box.image import llamacpp, operatorimage
 from cluster.models import GGUF, Model, chat
 from cluster.release import NAMESPACE, NOT_THE_DEMOS, VALUES, built
 
@@ -80,7 +80,7 @@ def person(space: Space, tmp_path: Path) -> Person:
             "PATH": f"{gobuild.built().folder}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
             "KUBECONFIG": str(kubeconfig),
-            "OPERATOR_IMAGE": operator.IMAGE_NAME,
+            "OPERATOR_IMAGE": operatorimage.IMAGE_NAME,
             "LLAMACPP_IMAGE": llamacpp.IMAGE_NAME,
             "MODEL_URI": GGUF,
             **private,

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass, field
 
 from box import Box, gobuild
-from box.image import operator
+from box.image import operatorimage
 from demo.example import ROOT
 
 REFERENCE = re.compile(r"(?P<repository>[^@]+?)(:(?P<tag>[\w][\w.-]*))?(@(?P<digest>sha256:[0-9a-f]{64}))?")
@@ -82,7 +82,7 @@ def box() -> Place:
             "engines.llamaCpp.image": "allod.test/llama.cpp:dev",
             "engines.vllmCpu.image": "allod.test/vllm-cpu:dev",
             # The name stays when the code changes: this exchanges the operator in a box that was up.
-            r"podAnnotations.allod\.test/image": operator.IMAGE.digest()[:12],
+            r"podAnnotations.allod\.test/image": operatorimage.IMAGE.digest()[:12],
         },
         is_box=True,
     )

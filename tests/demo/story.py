@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from box import machine
+from box.errors import BoxError
 from box.image.catalogue import named
 from demo import example, guard
 from demo.answer import NoAnswer, forwarded, streamed
@@ -29,6 +31,7 @@ def program(*arguments: str) -> None:
 
 
 def bring_up(terminal: Terminal) -> Place:
+    machine.require_root("A cluster with nodes")  # before minutes are spent on what needs none
     with terminal.step("tools", "Kubernetes, containerd, Helm: built or fetched once, then cached") as step:
         program("box", "prepare")
         step.result = "ready"
@@ -131,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped. What is up stays up: make demo goes on from there, make cluster-down ends a cluster in a box.", file=sys.stderr)
         return 130
-    except (Unusable, NoAnswer) as error:
+    except (Unusable, NoAnswer, BoxError) as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
