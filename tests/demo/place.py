@@ -65,7 +65,7 @@ class Place:
         # Degraded is the one whose True is bad.
         bad = [each for each in shown if each["status"] == ("True" if each["type"] == "Degraded" else "False")]
         said = [f"  {each['type']}={each['status']}: {each['message']}" for each in bad]
-        return "\n".join([f"{what}.", *said, f"More: kubectl describe mdl {model}"])
+        return "\n".join([f"{what}.", *said, f"More: kubectl events --for mdl/{model}"])
 
 
 def box() -> Place:
