@@ -103,7 +103,7 @@ def farewell(terminal: Terminal, place: Place) -> None:
     if place.is_box:
         print(f"  export KUBECONFIG={place.environment['KUBECONFIG']}")
         print(f"  export PATH={Path(place.kubectl[0]).parent}:{Path(sys.executable).parent}:$PATH")
-    print("  kubectl describe mdl chat                    what happened, as a story")
+    print("  kubectl events --for mdl/chat                what happened, as a story")
     print("  kubectl apply -f docs/examples/article.yaml  tensor parallel 4 on one GPU: refused, with the numbers")
     print("  kubectl explain mdl.spec.engine              every field, in full sentences")
     if place.is_box:
