@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 from functools import partial
 from math import sqrt
@@ -125,14 +126,20 @@ def weights(model: Model) -> dict[str, int]:
 
 def test_a_revision_that_is_taken_back_on_trial_takes_no_request_along(model: Model, space: Space) -> None:
     half = [{"weight": 50, "hold": "10m"}]
+    times: list[tuple[str, float]] = []
     with talking(space, "envoy", edge.NAMESPACE, "chat", rate=25) as talk:
         for _ in range(3):
+            times.append(("asked for", time.monotonic()))
             space.apply(canary(half, aliases=(NEWER,)))
             waiting.until("it has its share", partial(in_step, model, 1), seconds=60)
+            times.append(("in its step", time.monotonic()))
             waiting.until("the Gateway follows", lambda: Asker(space).last() == NEWER, seconds=10)
+            times.append(("taken back", time.monotonic()))
             space.apply(canary(half))
             waiting.until("its pods are gone", lambda: len(model.pods()) == 1, seconds=60)
-    assert talk.lost(0) == [], "traffic leaves first, and that takes the Gateway a moment"
+            times.append(("gone", time.monotonic()))
+    lost = [(round(each.began, 1), round(each.took, 2), each.what) for each in talk.lost(0)]
+    assert lost == [], f"traffic leaves first, and that takes the Gateway a moment: {times}"
 
 
 def test_a_revision_that_is_not_ready_gets_no_request(model: Model, space: Space) -> None:

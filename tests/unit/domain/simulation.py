@@ -282,7 +282,7 @@ class World:
         route = self.children.get(Ref("gateway.networking.k8s.io/v1", "HTTPRoute", "ai", "chat"))
         backends = route["spec"]["rules"][0]["backendRefs"] if route else []
         names = {f"chat-{revision}": letter for revision, letter in self.letters.items()}
-        return {names.get(each["name"], each["name"]): each["weight"] for each in backends}
+        return {names.get(each["name"], each["name"]): each["weight"] for each in backends if each["weight"]}
 
     def serving(self) -> list[str]:
         """Replicas that answer, by the letters of their revisions: of a group its first pod, while every rank of it is up."""

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["API", "http_route"]
 
 
-def http_route(model: ModelDeployment, home: str, decision: Decision) -> Manifest:
-    """Everything to the home or to the standby, but for the share of a revision on trial.
+def http_route(model: ModelDeployment, home: str, decision: Decision, services: frozenset[str]) -> Manifest:
+    """Everything to the home or to the standby, but for the share of a revision on trial. `services`: names of those that are there.
 
     Without a time-out: an answer takes as long as it takes, and several implementations cut it at 15 s unless told otherwise.
     """
     canary = model.spec.rollout.canary
     hosts = {"hostnames": list(canary.hostnames)} if canary.hostnames else {}
-    rule = {"backendRefs": _backends(model.metadata.name, home, decision), "timeouts": {"request": "0s"}}
+    rule = {"backendRefs": _backends(model.metadata.name, home, decision, services), "timeouts": {"request": "0s"}}
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -32,14 +32,21 @@ def http_route(model: ModelDeployment, home: str, decision: Decision) -> Manifes
     }
 
 
-def _backends(model: str, home: str, decision: Decision) -> list[dict[str, Any]]:
+def _backends(model: str, home: str, decision: Decision, services: frozenset[str]) -> list[dict[str, Any]]:
+    """Who has pods is listed before it gets a request and after it got the last one.
+
+    Proxies learn of a backend and of its weight in two ways, in any order (measured with Contour and Envoy): a request for a backend that
+    they do not know yet, or no more, is a 503.
+    """
+    weights = _weights(model, home, decision)
+    waiting = (child(model, each.hash) for each in decision.revisions if decision.allocation.get(each.hash))
+    weights |= {name: 0 for name in waiting if name in services and name not in weights}
+    return [{"name": name, "port": HTTP_PORT, "weight": weight} for name, weight in weights.items()]
+
+
+def _weights(model: str, home: str, decision: Decision) -> dict[str, int]:
     if decision.away:
-        return [_backend(child(decision.away.model, decision.away.revision), 100)]
+        return {child(decision.away.model, decision.away.revision): 100}
     revision, share = decision.share or ("", 0)
-    trying = [_backend(child(model, revision), share)] if share else []
-    rest = [_backend(child(model, home), 100 - share)] if share < 100 else []  # noqa: PLR2004  # all of them
-    return [*rest, *trying]
-
-
-def _backend(service: str, weight: int) -> dict[str, Any]:
-    return {"name": service, "port": HTTP_PORT, "weight": weight}
+    trying = {child(model, revision): share} if share else {}
+    return ({child(model, home): 100 - share} if share < 100 else {}) | trying  # noqa: PLR2004  # all of them

@@ -72,7 +72,8 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
     spans = any(revision.hash == decision.home and revision.nodes > 1 for revision in decision.revisions)
     yield stable_service(model, decision.home, decision.away, grouped=spans)
     if model.spec.rollout.canary.parent_ref and httproute.API in seen.apis:
-        yield httproute.http_route(model, decision.home, decision)
+        services = frozenset(each["metadata"]["name"] for each in seen.children if each["kind"] == "Service")
+        yield httproute.http_route(model, decision.home, decision, services)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
