@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from support import termination
 from support.golden import Golden
 
 
@@ -11,6 +12,8 @@ def pytest_configure() -> None:
     # pytest-asyncio asks for the thread's loop, to put it back afterwards. Python 3.11 makes one for who asks, and nobody would close it:
     # a warning, in whatever test the garbage is collected. Saying that there is none keeps it from being made.
     asyncio.set_event_loop(None)
+    # CI cancels by SIGTERM: fixtures must end what they started, boxes and engines, in the processes of pytest-xdist as well.
+    termination.as_interrupt()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.publication import ROOT, Figure, publish
-from box import cache, machine
+from box import cache, machine, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +27,8 @@ STEPS = {
 def measured(steps: Mapping[str, Sequence[str]]) -> tuple[dict[str, float], int]:
     """Seconds of each step in turn, and the bytes of the cache in the end. Raises CalledProcessError where one fails."""
     took: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(dir=cache.folder(), prefix="nothing-") as folder:
-        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE} | {"XDG_CACHE_HOME": folder}
+    with scratch.folder("nothing-") as folder:
+        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE} | {"XDG_CACHE_HOME": str(folder)}
 
         def run(*words: str) -> None:
             subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=environment, check=True)
@@ -42,7 +40,7 @@ def measured(steps: Mapping[str, Sequence[str]]) -> tuple[dict[str, float], int]
                 took[name] = time.monotonic() - began
         finally:
             run("box", "down")
-        size = sum(path.lstat().st_size for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink())
+        size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return took, size
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from box import cache, machine, processes
+from box import cache, machine, processes, scratch
 from box.box import Box, prepare
 from box.controlplane import control_plane
 from box.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 RUNS = 3
 
@@ -25,8 +24,7 @@ def measure(progress: Progress) -> dict[str, object]:
     machine.require_root("Measuring a cluster with nodes")
     prepare(progress)
     described = machine.description()
-    with tempfile.TemporaryDirectory(dir=cache.folder(), prefix="bench-") as folder:
-        state = Path(folder)
+    with scratch.folder("bench-") as state:
         up, ready_memory, down = [], [], []
         for _ in range(RUNS):
             box = Box(state / "box", Progress(quiet=True))

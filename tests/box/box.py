@@ -18,7 +18,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from box import addresses, bringup, cache, door, gobuild, lock, machine, processes, teardown, tools
+from box import addresses, bringup, cache, door, gobuild, lock, machine, prerequisites, processes, teardown, tools
 from box.components import Listening
 from box.containers import Process, container_processes
 from box.controlplane import ControlPlane
@@ -185,6 +185,7 @@ class Box:
 
 
 def prepare(progress: Progress) -> None:
-    """Fetches and builds all that a box needs and the cache does not have."""
+    """Fetches and builds all that a box needs and the cache does not have, after a look at what the machine must have for that."""
+    prerequisites.check("A cluster with nodes", {**tools.needs(), **gobuild.needs()})
     tools.ensure(progress)
     gobuild.built(progress)

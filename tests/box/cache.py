@@ -7,6 +7,7 @@
     debs/  root/           Debian packages of another suite, and where they are unpacked
     prometheus/            Prometheus and promtool, unpacked
     images/*.tar           container images
+    nothing-* bench-* box-that-ends-*  of a command that runs, or was killed: `down` removes these
     box/                   the state of the box that `python3 tests/box up` runs; another name with ALLOD_BOX
 """
 
@@ -25,7 +26,12 @@ HIDDEN = ("/run", "/var/lib", "/var/log")
 def folder() -> Path:
     """The cache of the project; made when it is not there."""
     made = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "allod"
-    made.mkdir(parents=True, exist_ok=True)
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BoxError(
+            f"The cache {made} cannot be made: {error.strerror}.", "Set XDG_CACHE_HOME to a folder that this user may write to."
+        ) from error
     return made
 
 

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from box import bench, cache, containers, gobuild, machine, prometheus, registry, status
+from box import bench, cache, containers, controlplane, gobuild, machine, prerequisites, prometheus, registry, scratch, status
 from box.box import Box, prepare
-from box.errors import BoxError
+from box.errors import BoxError, NotThere
 from box.progress import Progress
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
@@ -24,9 +24,9 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
 def run(words: Sequence[str]) -> int:
     """The exit status: 0, 1 with what is wrong and what to do on standard error, 2 for a wrong command line."""
-    asked = parser().parse_args(_for_kubectl(words))
-    command: Command = asked.command
     try:
+        asked = parser().parse_args(_for_kubectl(words))
+        command: Command = asked.command
         return command(Box(asked.state), asked) or 0
     except (BoxError, OSError, KeyboardInterrupt) as error:
         return explain(error)
@@ -36,6 +36,9 @@ def explain(error: BaseException) -> int:
     """Says what is wrong and what to do; the exit status is 1."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         error = BoxError(f"The disk of {cache.folder()} is full.", "Free some space, or set XDG_CACHE_HOME to a folder on a larger disk.")
+    if isinstance(error, PermissionError) and error.filename:
+        wrong = f"User {os.geteuid()} may not use {error.filename}."
+        error = BoxError(wrong, "Be the user who made it, root perhaps, or set XDG_CACHE_HOME to a folder of your own.")
     if isinstance(error, BoxError):
         said = f"{error.wrong}\n{error.todo}"
     elif isinstance(error, KeyboardInterrupt):
@@ -75,7 +78,7 @@ def _add_life(add: Add) -> None:
     new = add("up", up, "bring the cluster up, until its nodes are Ready")
     new.add_argument("--nodes", type=int, default=2, help="real nodes (%(default)s)")
     new.add_argument("--gpus", type=int, default=4, help="pretended nvidia.com/gpu on each (%(default)s)")
-    add("down", down, "end the cluster; nothing is left of it but its logs")
+    add("down", down, "end the cluster; nothing is left of it but its logs, and nothing of commands that were killed")
     add("status", show, "what is up, where its doors are, what it costs")
     add("logs", logs, "list the logs, or print one").add_argument("name", nargs="?", metavar="PLACE/PROGRAM")
     add("bench", figures, "measure: seconds to two nodes, control plane alone, memory")
@@ -125,6 +128,8 @@ def up(box: Box, asked: argparse.Namespace) -> None:
 
 def down(box: Box, _asked: argparse.Namespace) -> None:
     print("The cluster is gone." if box.down() else "There was no cluster.")
+    for folder in scratch.remove_left():
+        print(f"Removed {folder}, which a command that was killed had left.")
 
 
 def show(box: Box, _asked: argparse.Namespace) -> int:
@@ -132,16 +137,25 @@ def show(box: Box, _asked: argparse.Namespace) -> int:
     return 0 if box.running else 1
 
 
+def _require_up(box: Box) -> None:
+    """Refuses where a command would otherwise build the tools of a cluster that is not there, or do nothing without a word."""
+    if not box.running:
+        raise NotThere(f"There is no cluster in {box.state}.", "Bring one up: make cluster")
+
+
 def kubeconfig(box: Box, _asked: argparse.Namespace) -> None:
+    _require_up(box)
     print(box.plane.kubeconfig)
 
 
 def kubectl(box: Box, asked: argparse.Namespace) -> None:
+    _require_up(box)
     program = gobuild.built().kubectl
     os.execv(program, [str(program), f"--kubeconfig={box.plane.kubeconfig}", f"--cache-dir={box.state / 'kubectl'}", *asked.words[1:]])
 
 
 def load(box: Box, asked: argparse.Namespace) -> None:
+    _require_up(box)
     for image in asked.images:
         with box.progress.step(f"importing {image.name}"):
             box.load([image])
@@ -205,6 +219,7 @@ def logs(box: Box, asked: argparse.Namespace) -> None:
 
 def ready(box: Box, asked: argparse.Namespace) -> None:
     if asked.only == "kube":
+        prerequisites.check("The control plane", {**controlplane.PROGRAMS, **gobuild.needs()})
         gobuild.built(box.progress)
     elif asked.only == "prometheus":
         prometheus.unpacked(box.progress)

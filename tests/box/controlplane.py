@@ -12,7 +12,7 @@ import subprocess
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from box import gobuild, kwok, machine, pki, waiting
+from box import gobuild, kwok, pki, prerequisites, waiting
 from box.api import Api
 from box.components import Listening, flags
 from box.errors import Failed
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+PROGRAMS = {"setpriv": "util-linux", "openssl": "openssl"}
+"""What it needs of the machine when it is alone, and the Debian package of each."""
 START = 60
 """Seconds that a start may take: 6 on two idle cores."""
 USERS = {"admin": "admin.conf", "controller-manager": "controller-manager.conf", "scheduler": "scheduler.conf", "proxy": "proxy.conf"}
@@ -98,7 +100,7 @@ def control_plane(state: Path, *, fake_nodes: int = 0, gpus: int = 8, pods: str 
 
     With `fake_nodes`, kwok pretends that many nodes with `gpus` each, whose Pods are Ready at once and have addresses of `pods`.
     """
-    machine.require_programs({"setpriv": "util-linux", "openssl": "openssl"}, "The control plane")
+    prerequisites.check("The control plane", PROGRAMS)
     state.mkdir(parents=True, exist_ok=True)
     api, etcd, peer, manager, scheduler = _free_ports(5)
     at = Listening(api=api, etcd=etcd, etcd_peer=peer, controller_manager=manager, scheduler=scheduler)

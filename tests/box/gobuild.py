@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from box import archive, cache, lock, machine
-from box.errors import Failed, NotThere
+from box import archive, cache, lock, machine, prerequisites
+from box.errors import Failed
+from box.prerequisites import GO
 from box.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ PACKAGES = (".", "./pause", "sigs.k8s.io/kwok/cmd/kwok", "helm.sh/helm/v4/cmd/he
 LDFLAGS = f"-s -w -X k8s.io/component-base/version.gitVersion=v{KUBERNETES}"
 CPU_SECONDS = 780
 """Of one core for a cold build: 9 min 19 s for Kubernetes, the rest for etcd, helm and kwok."""
-OLDEST_GO = (1, 21)
-"""From here on Go fetches by itself the version that go.mod asks for."""
 STAGES = (
     "node/fast/node-initialize",
     "node/heartbeat-with-lease/node-heartbeat-with-lease",
@@ -79,15 +77,24 @@ class Built:
         return self.folder / "pause.tar"
 
 
+def needs() -> dict[str, str]:
+    """The programs that `built` needs of the machine: none when everything is in the cache."""
+    return {} if _folder().exists() else GO
+
+
 def built(progress: Progress | None = None) -> Built:
     """Everything, from the cache or built now."""
-    folder = cache.folder() / "bin" / _digest()
+    folder = _folder()
     if not folder.exists():
         told = progress or Progress()
         with lock.in_turn(cache.folder() / "build.lock", told, "builds Kubernetes"):
             if not folder.exists():
                 _build(folder, told)
     return Built(folder)
+
+
+def _folder() -> Path:
+    return cache.folder() / "bin" / _digest()
 
 
 def _digest() -> str:
@@ -99,7 +106,7 @@ def _digest() -> str:
 
 
 def _build(folder: Path, progress: Progress) -> None:
-    check_go()
+    prerequisites.check("Building Kubernetes from source", GO)
     cache.room_for(8, "building Kubernetes, with Go's own caches,")
     unfinished = folder.with_name(folder.name + ".part")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -107,7 +114,8 @@ def _build(folder: Path, progress: Progress) -> None:
     with progress.step("fetching Go modules"):
         _go("mod", "download")
         packages = len(_go("list", "-deps", *PACKAGES).splitlines())
-    with progress.step(f"building Kubernetes {KUBERNETES} from source", CPU_SECONDS / len(os.sched_getaffinity(0))) as step:
+    cores = len(os.sched_getaffinity(0))
+    with progress.step(f"building Kubernetes {KUBERNETES} from source", CPU_SECONDS / cores, cores=cores) as step:
         for number, _ in enumerate(_compiled(unfinished), start=1):
             step.share = number / packages
     (unfinished / "box").rename(unfinished / "kube")  # Go names it after the module
@@ -135,19 +143,6 @@ def _compiled(out: Path) -> Iterator[str]:
 def _write_stages(out: Path) -> None:
     module = Path(_go("list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok").strip())
     out.write_text("\n---\n".join((module / "kustomize/stage" / f"{stage}.yaml").read_text() for stage in STAGES))
-
-
-def check_go() -> None:
-    """Refuses when there is no Go, or one that cannot fetch a newer Go by itself."""
-    todo = "Install Go 1.26 or later from https://go.dev/dl and put its bin folder into PATH."
-    if not shutil.which("go"):
-        raise NotThere("There is no Go on this machine: Kubernetes is built from source.", todo)
-    said = subprocess.run(
-        ["go", "env", "GOVERSION"], env={**os.environ, "GOTOOLCHAIN": "local"}, cwd="/", capture_output=True, text=True, check=False
-    ).stdout
-    found = re.match(r"go(\d+)\.(\d+)", said)
-    if not found or (int(found[1]), int(found[2])) < OLDEST_GO:
-        raise NotThere(f"This machine's Go is too old ({said.strip() or 'unknown version'}).", todo)
 
 
 def _go(*args: str) -> str:

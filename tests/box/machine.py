@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,14 +60,10 @@ def _sources() -> Iterator[tuple[str, list[str], list[str]]]:
 def require_root(purpose: str) -> None:
     """Refuses when the effective user is not root."""
     if os.geteuid() != 0:
-        raise NotAllowed(f"{purpose} needs root, and this is user {os.geteuid()}.", "Run the same command with sudo -E, or as root.")
-
-
-def require_programs(packages: dict[str, str], purpose: str) -> None:
-    """Refuses when a program is absent; `packages` says which Debian package has it."""
-    missing = {program: package for program, package in packages.items() if not shutil.which(program)}
-    if missing:
-        raise NotThere(f"{purpose} needs {', '.join(missing)}.", f"apt-get install {' '.join(dict.fromkeys(missing.values()))}")
+        raise NotAllowed(
+            f"{purpose} needs root, and this is user {os.geteuid()}.",
+            'Run it as root, or put this before the command: sudo -E env "PATH=$PATH" (sudo alone forgets where Go is).',
+        )
 
 
 def cgroup_trees() -> list[Path]:

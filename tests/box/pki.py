@@ -12,7 +12,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from box import machine
+from box import prerequisites
 from box.errors import Failed
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def make(folder: Path, *, server_addresses: Sequence[str] = (), nodes: Mapping[s
 
 def authority(folder: Path, subject: str) -> None:
     """Writes ca.crt and ca.key, by which `leaf` signs."""
-    machine.require_programs({"openssl": "openssl"}, "Making certificates")
+    prerequisites.check("Making certificates", {"openssl": "openssl"})
     folder.mkdir(parents=True, exist_ok=True)
     # The system's openssl.cnf adds extensions of its own to `req -x509`: an empty one does not.
     (folder / "openssl.cnf").write_text("[req]\ndistinguished_name = none\n[none]\n")

@@ -38,9 +38,15 @@ OLDEST_CONTAINERD = (2, 1)
 """The first that mounts an image as a volume."""
 
 
+def needs() -> dict[str, str]:
+    """The programs that must be there before `ensure`: for root it installs them."""
+    _look_in_sbin()
+    return {} if os.geteuid() == 0 else MACHINE
+
+
 def ensure(progress: Progress) -> Path:
     """Installs and unpacks what is missing; returns the folder with sid's programs (`usr/bin/containerd`, `usr/lib/cni`)."""
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    _look_in_sbin()
     missing = sorted({package for program, package in MACHINE.items() if not shutil.which(program)})
     if missing:
         machine.require_root(f"Installing {', '.join(missing)}")
@@ -57,6 +63,12 @@ def unpacked(progress: Progress) -> Path:
         with progress.step(f"fetching {', '.join(SID)} from Debian sid"):
             suite.unpack(SID, root, lambda unpacked: _check_containerd(unpacked / "usr/bin/containerd"))
     return root
+
+
+def _look_in_sbin() -> None:
+    """Where Debian has nft and dnsmasq, which an ordinary user's PATH leaves out."""
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys([*folders, "/usr/sbin", "/sbin"]))
 
 
 def _install(packages: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from box import pki
-from box.image import operator
+from box.image import operatorimage
 from cluster.models import FOLDER
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Mirror:
         containers = [
             {
                 "name": name,
-                "image": operator.IMAGE_NAME,
+                "image": operatorimage.IMAGE_NAME,
                 "command": [*files, f"--port={port}"],
                 "ports": [{"containerPort": port}],
                 # Not for readiness: while engines start on the same two cores an answer may take seconds.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from box import Box, containers, waiting
-from box.image import llamacpp, model, operator
+from box.image import llamacpp, model, operatorimage
 from box.progress import Progress
 from demo.example import MARK
 from support.helm import Helm
@@ -25,12 +25,12 @@ VALUES = (
 )
 NOT_THE_DEMOS = f"--labels={MARK}=null"
 """Where `make demo` left its release in a box that is up."""
-IMAGES = (operator.IMAGE, llamacpp.IMAGE, model.GGUF_IMAGE)
+IMAGES = (operatorimage.IMAGE, llamacpp.IMAGE, model.GGUF_IMAGE)
 
 
 def built() -> str:
     """Changes with the image behind its name, so that an upgrade in a box that was up really exchanges the operator."""
-    return f'podAnnotations={{"allod.test/image":"{operator.IMAGE.digest()[:12]}"}}'
+    return f'podAnnotations={{"allod.test/image":"{operatorimage.IMAGE.digest()[:12]}"}}'
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from box import Box, cache, cgroups, machine, processes, teardown, waiting
+from box import Box, cgroups, machine, processes, scratch, teardown, waiting
 from box.namespaces import SOURCES
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def state() -> Iterator[Path]:
     """A state folder beside the usual one: this box is not the one of the other tests."""
-    with tempfile.TemporaryDirectory(dir=cache.folder(), prefix="box-that-ends-") as folder:
-        yield Path(folder) / "box"
+    with scratch.folder("box-that-ends-") as folder:
+        yield folder / "box"
 
 
 def footprint() -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from box import gobuild, waiting
-from box.image import llamacpp, operator
+from box.image import llamacpp, operatorimage
 from cluster.models import GGUF, Model, chat
 from cluster.release import NAMESPACE, NOT_THE_DEMOS, VALUES, built
 
@@ -35,8 +35,8 @@ STORY = (
     r"a bad revision is applied: engine\.extraArgs --flash-attention-3",
     r"revision [0-9a-f]{8} was given up: .*--flash-attention-3",
     # Its client gives up after 2 s, which a busy machine may take.
-    r"traffic never left the good one: [1-9]\d* requests meanwhile, [01] lost",
-    r"asked \d+ times: answered (\d+ by (smollm2-135m|chat-small)(, )?){2}; lost \d+ ",
+    r"traffic never left the good one: [1-9]\d* requests since the bad one came, [01] of them lost",
+    r"from the failure on asked \d+ times: answered (\d+ by (smollm2-135m|chat-small)(, )?){2}; lost \d+ until the standby answered, ",
 )
 """What a person reads, in this order."""
 
@@ -80,7 +80,7 @@ def person(space: Space, tmp_path: Path) -> Person:
             "PATH": f"{gobuild.built().folder}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
             "KUBECONFIG": str(kubeconfig),
-            "OPERATOR_IMAGE": operator.IMAGE_NAME,
+            "OPERATOR_IMAGE": operatorimage.IMAGE_NAME,
             "LLAMACPP_IMAGE": llamacpp.IMAGE_NAME,
             "MODEL_URI": GGUF,
             **private,

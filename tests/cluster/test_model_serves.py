@@ -8,7 +8,7 @@ import pytest
 
 from box import containers, waiting
 from box.image.model import GGUF_NAME
-from cluster.models import FOLDER, Model, chat, posted
+from cluster.models import FOLDER, Model, chat, posted, request
 from cluster.space import Space, answers, claim, pod, restricted
 
 if TYPE_CHECKING:
@@ -63,6 +63,21 @@ def test_an_embedding_model_answers_with_vectors_to_texts_as_long_as_it_promises
 def alike(one: list[float], other: list[float]) -> float:
     """The cosine of their angle."""
     return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+
+
+def test_a_model_with_a_key_answers_those_who_have_it_and_is_watched_all_the_same(space: Space, box: Box) -> None:
+    space.kubectl("create", "secret", "generic", "chat-key", "--from-literal=key=right")
+    key = {"name": "LLAMA_API_KEY", "valueFrom": {"secretKeyRef": {"name": "chat-key", "key": "key"}}}
+    model = Model.apply(space, chat(engine={"type": "LlamaCpp", "maxModelLen": 2048, "threads": 1, "env": [key]}))
+    model.wait("Ready", "True")
+    space.run(pod("client"))
+    asks = request("http://chat:8000", "chat", "What is Kubernetes?")
+    authorized = asks.replace("--header", "--header 'Authorization: Bearer right' --header", 1)
+    waiting.until("who has the key is answered", lambda: "choices" in space.inside("client", authorized), seconds=20)
+    assert "401" in space.inside("client", f"({asks.replace('wget -q', 'wget')}) 2>&1")
+    name = model.pods()[0]["metadata"]["name"]
+    containers.send(box.processes(f"{space.name}/{name}"), signal.SIGSTOP)
+    model.wait("Ready", "False")
 
 
 def test_a_namespace_of_restricted_pods_takes_a_model_and_says_why_it_takes_no_folder_of_a_node(space: Space) -> None:

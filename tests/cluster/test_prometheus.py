@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from box import addresses
-from box.image import operator
+from box.image import operatorimage
 from cluster.models import Model, client
 from cluster.release import NAMESPACE
 from cluster.told import OPEN, TOKEN, WHERE, certified, told
@@ -49,7 +49,7 @@ def standin(name: str, **spec: Any) -> dict[str, Any]:
         "spec": {
             "model": {"uri": "hf://allod/standin"},
             # Of ModelScope our question to the hub knows nothing, and the stand-in downloads nothing.
-            "engine": {"type": "vLLM", "image": operator.IMAGE_NAME, "env": [{"name": "VLLM_USE_MODELSCOPE", "value": "1"}]},
+            "engine": {"type": "vLLM", "image": operatorimage.IMAGE_NAME, "env": [{"name": "VLLM_USE_MODELSCOPE", "value": "1"}]},
             "resources": {"cpu": "50m", "memory": "256Mi"},
             "health": {"drainTimeout": "1s", "slos": [slo]},
             "rollout": {"bake": "0s"},

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass, field
 
 from box import Box, gobuild
-from box.image import operator
+from box.image import operatorimage
 from demo.example import ROOT
 
 REFERENCE = re.compile(r"(?P<repository>[^@]+?)(:(?P<tag>[\w][\w.-]*))?(@(?P<digest>sha256:[0-9a-f]{64}))?")
@@ -65,7 +65,7 @@ class Place:
         # Degraded is the one whose True is bad.
         bad = [each for each in shown if each["status"] == ("True" if each["type"] == "Degraded" else "False")]
         said = [f"  {each['type']}={each['status']}: {each['message']}" for each in bad]
-        return "\n".join([f"{what}.", *said, f"More: kubectl describe mdl {model}"])
+        return "\n".join([f"{what}.", *said, f"More: kubectl events --for mdl/{model}"])
 
 
 def box() -> Place:
@@ -82,7 +82,7 @@ def box() -> Place:
             "engines.llamaCpp.image": "allod.test/llama.cpp:dev",
             "engines.vllmCpu.image": "allod.test/vllm-cpu:dev",
             # The name stays when the code changes: this exchanges the operator in a box that was up.
-            r"podAnnotations.allod\.test/image": operator.IMAGE.digest()[:12],
+            r"podAnnotations.allod\.test/image": operatorimage.IMAGE.digest()[:12],
         },
         is_box=True,
     )
@@ -102,6 +102,7 @@ def current() -> Place:
             "CLUSTER=current needs images that your cluster can pull. Build and push the operator's, then name it and a GGUF model:\n"
             "  docker build -f images/operator/Dockerfile -t REGISTRY/allod:0.1.0 . && docker push REGISTRY/allod:0.1.0\n"
             "  make demo CLUSTER=current OPERATOR_IMAGE=REGISTRY/allod:0.1.0 MODEL_URI=pvc://CLAIM/model.gguf\n"
+            "docs/volumes.md, section A GGUF file, says where such a file comes from and how it gets onto a volume.\n"
             "LLAMACPP_IMAGE=... replaces the chart's engine image."
         )
     values = chart_image(image)

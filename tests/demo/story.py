@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from box import machine
+from box.errors import BoxError
 from box.image.catalogue import named
 from demo import example, guard
 from demo.answer import NoAnswer, forwarded, streamed
@@ -29,6 +31,7 @@ def program(*arguments: str) -> None:
 
 
 def bring_up(terminal: Terminal) -> Place:
+    machine.require_root("A cluster with nodes")  # before minutes are spent on what needs none
     with terminal.step("tools", "Kubernetes, containerd, Helm: built or fetched once, then cached") as step:
         program("box", "prepare")
         step.result = "ready"
@@ -100,7 +103,7 @@ def farewell(terminal: Terminal, place: Place) -> None:
     if place.is_box:
         print(f"  export KUBECONFIG={place.environment['KUBECONFIG']}")
         print(f"  export PATH={Path(place.kubectl[0]).parent}:{Path(sys.executable).parent}:$PATH")
-    print("  kubectl describe mdl chat                    what happened, as a story")
+    print("  kubectl events --for mdl/chat                what happened, as a story")
     print("  kubectl apply -f docs/examples/article.yaml  tensor parallel 4 on one GPU: refused, with the numbers")
     print("  kubectl explain mdl.spec.engine              every field, in full sentences")
     if place.is_box:
@@ -131,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped. What is up stays up: make demo goes on from there, make cluster-down ends a cluster in a box.", file=sys.stderr)
         return 130
-    except (Unusable, NoAnswer) as error:
+    except (Unusable, NoAnswer, BoxError) as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:

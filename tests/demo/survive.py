@@ -31,14 +31,22 @@ def survive(terminal: Terminal, place: Place) -> str:
         if client.wait_for(name, 30) is None:
             raise Unusable("the client in the cluster got no answer within 30 s: kubectl logs demo-client")
         begun = time.time()
-        _freeze(terminal, place, client, name)
+        moved = _freeze(terminal, place, client, name)
         _bad_revision(terminal, place, client)
-        heard = client.since(begun)
+    return counted(client, begun, moved.timestamp())
+
+
+def counted(client: Client, begun: float, moved: float) -> str:
+    """Who answered in the whole story, which begins with the failure, and in which part of it requests were lost."""
+    heard, after = client.since(begun), client.since(moved)
     by = ", ".join(f"{heard.count(who)} by {who}" for who in dict.fromkeys(heard) if who != "lost")
-    return f"asked {len(heard)} times: answered {by}; lost {heard.count('lost')}"
+    later = after.count("lost")
+    lost = f"lost {heard.count('lost') - later} until the standby answered, {later} after that"
+    return f"from the failure on asked {len(heard)} times: answered {by}; {lost}"
 
 
-def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> None:
+def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> datetime:
+    """Returns when the standby answered."""
     frozen = datetime.now()  # noqa: DTZ005  # a person's own clock
     _say(terminal, frozen, f"the {_stop(place)}")
     moved = client.wait_for("chat-small", 60)
@@ -50,6 +58,7 @@ def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> None
         raise Unusable(place.stuck("traffic did not come back within 3 minutes", "chat"))
     cause = next((step["cause"] for step in _history(place) if step["action"] == "Recovered"), "ready again")
     _say(terminal, back, f"chat answers again from a new pod: {cause}")
+    return moved
 
 
 def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
@@ -68,7 +77,11 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
     given_up = datetime.now()  # noqa: DTZ005  # a person's own clock
     heard = client.since(applied.timestamp())
     _say(terminal, given_up, f"revision {failed['from']} was given up: {failed['cause']}")
-    _say(terminal, given_up, f"traffic never left the good one: {len(heard)} requests meanwhile, {heard.count('lost')} lost")
+    _say(
+        terminal,
+        given_up,
+        f"traffic never left the good one: {len(heard)} requests since the bad one came, {heard.count('lost')} of them lost",
+    )
     place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
 
 

@@ -12,8 +12,18 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.publication import Figure, commit, publish
+from box import controlplane, gobuild, machine, prerequisites, tools
+from box.errors import BoxError
+from box.image import product
+from box.image.catalogue import named
+from support import termination
+from support.termination import Terminated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -26,6 +36,7 @@ HOUR = 3600
 KEPT = ROOT / ".rungs.json"
 """Seconds of the last climb that ended well, by rung and commit; no part of the repository."""
 IMAGE = (str(BIN / "python"), "-m", "box.image")
+BUILD = (*IMAGE, "build")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,8 @@ class Rung:
     name: str
     what: str
     commands: tuple[tuple[str, ...], ...]
+    root: bool = False
+    """Whether only root can climb it."""
 
 
 LADDER = (
@@ -65,20 +78,55 @@ LADDER = (
         (
             (*BOX, "prepare"),
             (*BOX, "prepare", "--only", "prometheus"),
-            (*IMAGE, "build", "operator", "llama.cpp", "model-gguf"),
+            (*BUILD, "operator", "llama.cpp", "model-gguf"),
             (*PYTEST, *TWICE, "tests/cluster"),
         ),
+        root=True,
     ),
-    Rung("vllm", "real vLLM, alone and in pods", ((*IMAGE, "build", "all"), (*PYTEST, "tests/vllm"))),
+    Rung("vllm", "real vLLM, alone and in pods", ((*BUILD, "all"), (*PYTEST, "tests/vllm")), root=True),
 )
+
+
+def require(rungs: Sequence[Rung]) -> None:
+    """Refuses before minutes are spent on what a later command of these rungs would refuse."""
+    if names := [rung.name for rung in rungs if rung.root]:
+        machine.require_root(f"Climbing {' and '.join(names)}")
+    prerequisites.check(
+        f"Climbing {', '.join(rung.name for rung in rungs)}", programs([command for rung in rungs for command in rung.commands])
+    )
+
+
+def programs(commands: Sequence[Sequence[str]]) -> dict[str, str]:
+    """What these need of the machine; `prepare` installs what a box needs by itself."""
+    if not any(command[: len(BOX)] in (BOX, IMAGE) for command in commands):
+        return {}
+    images = [image for command in commands if command[: len(BUILD)] == BUILD for name in command[len(BUILD) :] for image in named(name)]
+    found = {**controlplane.PROGRAMS, **gobuild.needs(), **product.programs(product.stale(images))}
+    return {program: package for program, package in found.items() if program not in tools.MACHINE or (*BOX, "prepare") not in commands}
 
 
 def climb(rung: Rung) -> float:
     """Seconds that the rung took. Raises CalledProcessError at the first command that fails."""
     started = time.monotonic()
     for command in rung.commands:
-        subprocess.run(command, cwd=ROOT, check=True)
+        run(command)
     return time.monotonic() - started
+
+
+def run(command: Sequence[str]) -> None:
+    """Until it has ended, whatever stops this process: subprocess.run would kill it a quarter of a second after Ctrl-C, and what its
+    tests have started would stay. Raises CalledProcessError when it fails.
+    """
+    with subprocess.Popen(command, cwd=ROOT) as running:
+        try:
+            status = running.wait()
+        except KeyboardInterrupt as stopped:
+            if isinstance(stopped, Terminated):
+                running.terminate()
+            running.wait()
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, command)
 
 
 def keep(name: str, seconds: float, kept: Path = KEPT) -> None:
@@ -116,10 +164,15 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.publish:
         return publish_kept()
+    termination.as_interrupt()
+    chosen = [rung for rung in LADDER if not asked.rung or rung.name in asked.rung]
+    try:
+        require(chosen)
+    except BoxError as error:
+        print(error, file=sys.stderr)
+        return 1
     times: dict[str, float] = {}
-    for rung in LADDER:
-        if asked.rung and rung.name not in asked.rung:
-            continue
+    for rung in chosen:
         print(f"== {rung.name}: {rung.what}", flush=True)
         try:
             times[rung.name] = climb(rung)
@@ -130,5 +183,8 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 1
+        except KeyboardInterrupt:
+            print(f"\n== {rung.name} stopped. Again: make test-{rung.name}", file=sys.stderr)
+            return 130
     print(report(times), flush=True)
     return 0

@@ -32,6 +32,13 @@ def test_the_source_root_holds_one_package_and_never_shadows_the_standard_librar
     assert found.returncode == 0, found.stderr
 
 
+def test_no_module_beside_a_program_that_is_run_as_a_folder_hides_one_of_the_standard_library() -> None:
+    """`python3 FOLDER` puts the folder in front of sys.path, and Python imports modules of its own before __main__.py takes it away."""
+    folders = [path.parent for path in tracked("*__main__.py") if "if not __package__" in path.read_text()]
+    assert {str(folder.relative_to(ROOT)) for folder in folders} == {"tests/box", "tests/box/image"}
+    assert [str(path) for folder in folders for path in folder.iterdir() if path.stem in sys.stdlib_module_names] == []
+
+
 def test_no_python_file_is_too_long_to_be_one_noun() -> None:
     assert [str(path) for path in tracked("*.py") if len(path.read_text().splitlines()) > LONGEST] == []
 

@@ -43,7 +43,7 @@ what the operator really calls, in both directions. `patch` is server-side apply
 - apiGroups: [""]
   resources: [events]
   verbs: [list, watch]
-# What the operator tells in `kubectl describe`.
+# What the operator tells in `kubectl events`.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, get, patch]

@@ -48,7 +48,7 @@ def admission() -> Violations:
     try:
         from allod.api.admission import violations  # noqa: PLC0415  # an extra: `allod inspect` and the operator run without it
     except ModuleNotFoundError as error:
-        raise UsageError(f"lint, plan and render need the module {error.name}: pip install 'allod[lint]'") from error
+        raise UsageError(f"lint, plan and render need the module {error.name}: pip install '.[lint]' in a checkout of Allod") from error
     return violations
 
 

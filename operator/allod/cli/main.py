@@ -136,7 +136,7 @@ def run(_: argparse.Namespace) -> int:
         from allod.runtime.main import run as operator  # noqa: PLC0415  # needs the extra `operator`, which people's machines lack
         from allod.runtime.settings import Settings  # noqa: PLC0415  # as above
     except ModuleNotFoundError as error:
-        raise UsageError(f"the operator needs the module {error.name}: pip install 'allod[operator]'") from error
+        raise UsageError(f"the operator needs the module {error.name}: pip install '.[operator]' in a checkout of Allod") from error
     try:
         settings = Settings.from_environment(os.environ)
     except ValueError as error:

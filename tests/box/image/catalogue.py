@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from box.errors import NotThere
-from box.image import base, gateway, llamacpp, model, operator, vllm
+from box.image import base, gateway, llamacpp, model, operatorimage, vllm
 
 if TYPE_CHECKING:
     from box.image.product import Product
 
 IMAGES: tuple[Product, ...] = (
-    *(base.IMAGE, operator.IMAGE, llamacpp.IMAGE, gateway.IMAGE),
+    *(base.IMAGE, operatorimage.IMAGE, llamacpp.IMAGE, gateway.IMAGE),
     *(model.GGUF_IMAGE, model.SAFETENSORS_IMAGE, vllm.IMAGE),
 )
 FILES: tuple[Product, ...] = (

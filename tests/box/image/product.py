@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from box import cache, lock, machine
+from box import cache, lock, machine, prerequisites
 from box.image.inputs import digest, meaning
 
 if TYPE_CHECKING:
@@ -113,11 +113,21 @@ class Product:
 
 def require(products: Iterable[Product]) -> None:
     """Refuses before minutes are spent, when the machine lacks something that making these needs."""
-    stale = [each for product in products for each in product.stale()]
-    names = ", ".join(dict.fromkeys(each.name for each in stale))
-    if any(each.root for each in stale):
+    making = stale(products)
+    names = ", ".join(dict.fromkeys(each.name for each in making))
+    if any(each.root for each in making):
         machine.require_root(f"Making {names}")
-    machine.require_programs({program: package for each in stale for program, package in each.programs.items()}, f"Making {names}")
+    prerequisites.check(f"Making {names}", programs(making))
+
+
+def stale(products: Iterable[Product]) -> list[Product]:
+    """What must be made to have them."""
+    return [each for product in products for each in product.stale()]
+
+
+def programs(products: Iterable[Product]) -> dict[str, str]:
+    """What making these needs on the machine."""
+    return {program: package for each in products for program, package in each.programs.items()}
 
 
 def remove(path: Path) -> None:

@@ -19,7 +19,8 @@ The operator of Allod, its CustomResourceDefinitions, its rights, and three role
 How to install, upgrade and uninstall it, with Argo CD or behind a private registry: [docs/install.md](../../docs/install.md).
 
 ```sh
-helm install allod charts/allod --namespace allod-system --create-namespace --set image.repository=registry.example.com/allod/operator
+helm upgrade --install allod charts/allod --namespace allod-system --create-namespace \\
+  --set image.repository=registry.example.com/allod/operator
 ```
 
 ## Values

@@ -249,9 +249,9 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["run"], 2, "pip install 'allod[operator]'"),
-        (["lint", "article.yaml"], 2, "pip install 'allod[lint]'"),
-        (["render", "article.yaml"], 2, "lint, plan and render need the module cel: pip install 'allod[lint]'"),
+        (["run"], 2, "pip install '.[operator]' in a checkout of Allod"),
+        (["lint", "article.yaml"], 2, "pip install '.[lint]' in a checkout of Allod"),
+        (["render", "article.yaml"], 2, "lint, plan and render need the module cel: pip install '.[lint]' in a checkout of Allod"),
         (["crds"], 0, ""),
         (["inspect", "--model=config.json", "--engine=LlamaCpp", "--termination-log=log"], 1, ""),
     ],

@@ -24,7 +24,7 @@ IMAGE = Product(
     "images/operator.tar",
     "the operator, from images/operator/Dockerfile",
     image,
-    (f"{HERE}/operator.py", f"{HERE}/buildah.py"),
+    (f"{HERE}/operatorimage.py", f"{HERE}/buildah.py"),
     (FOLDER, "pyproject.toml", "README.md", "LICENSE", "operator/allod", "images/engine"),
     needs=(base.IMAGE,),
     image=IMAGE_NAME,
