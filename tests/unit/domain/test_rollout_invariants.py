@@ -136,6 +136,10 @@ class Watched(World):
         return 0
 
 
+MOMENTS = 15
+"""Seconds: each step that moves a Gateway's traffic waits some for its proxies."""
+
+
 class Rollouts(RuleBasedStateMachine):
     """One model, and everything that may happen to it."""
 
@@ -266,7 +270,7 @@ class Rollouts(RuleBasedStateMachine):
 
     @rule()
     def it_comes_to_rest(self) -> None:
-        self.world.settle()
+        self.world.wait(MOMENTS)
         assert self.world.settle() == []
         self.world.at_rest()
 
