@@ -88,7 +88,7 @@ class Watched(World):
         home = self.letters.get(self.status.get("activeRevision", ""), "")
         trying = {name for name in weights if name != home and name in self.letters.values()}
         assert not trying - set(up), f"a target without ready pods gets traffic: {weights}, {up} are ready"
-        failed = {self.letters[each["name"]] for each in self.status["revisions"] if each["state"] == "Failed"}
+        failed = {self.letters[each["name"]] for each in self.status.get("revisions", ()) if each["state"] == "Failed"}
         assert not trying & failed, "a revision that was given up gets traffic"
         lost = [name for name in before if name != home and name in had and has.get(name, 0) < had[name]]
         assert not lost, f"pods go before their traffic has left them: {lost} of {before}"

@@ -60,24 +60,32 @@ def _nudges(seen: Seen, decision: Decision) -> Iterator[Manifest]:
 
 
 def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
-    if decision.home is None:
-        return
     model = seen.model
+    if decision.home is None:
+        if decision.away:  # nobody remembers any revision, and the standby goes on answering
+            yield from _traffic(seen, decision, "")
+        return
     yield network_policy(model, seen.defaults)
     yield disruption_budget(model)
     if standby := _standby(seen, decision):
         yield standby_policy(model, standby, seen.defaults)
     for revision in decision.revisions:
         yield from _revision(seen, decision, revision)
-    spans = any(revision.hash == decision.home and revision.nodes > 1 for revision in decision.revisions)
-    yield stable_service(model, decision.home, decision.away, grouped=spans)
-    if model.spec.rollout.canary.parent_ref and httproute.API in seen.apis:
-        services = frozenset(each["metadata"]["name"] for each in seen.children if each["kind"] == "Service")
-        yield httproute.http_route(model, decision.home, decision, services)
+    yield from _traffic(seen, decision, decision.home)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
         yield prometheusrule.prometheus_rule(model)
+
+
+def _traffic(seen: Seen, decision: Decision, home: str) -> Iterator[Manifest]:
+    """What clients come through."""
+    model = seen.model
+    spans = any(revision.hash == home and revision.nodes > 1 for revision in decision.revisions)
+    yield stable_service(model, home, decision.away, grouped=spans)
+    if model.spec.rollout.canary.parent_ref and httproute.API in seen.apis:
+        services = frozenset(each["metadata"]["name"] for each in seen.children if each["kind"] == "Service")
+        yield httproute.http_route(model, home, decision, services)
 
 
 def _standby(seen: Seen, decision: Decision) -> str | None:
