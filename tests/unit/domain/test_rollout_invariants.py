@@ -118,7 +118,7 @@ class Watched(World):
             return
         up = self.serving()
         if self.route == STANDBY and not self.standby_answers():
-            home = self.letters.get(self.status["activeRevision"], "")
+            home = self.letters.get(self.status.get("activeRevision", ""), "")
             assert home not in up, "traffic waits on a dead standby while the model serves"
         if self.route not in (STANDBY, "-") and self.route not in up and self.standby_answers():
             assert not self.proven(self.route), "traffic waits for a model that was lost while its standby answers"
