@@ -140,6 +140,8 @@ def route_accepted(outcome: Outcome) -> Condition:
     if found := gateway.problem(outcome.seen) or gateway.deaf(outcome.seen, outcome.now):
         waits = found.reason in ("RouteNotMade", "RouteNotTaken", "RouteNotFollowed")
         return Condition("RouteAccepted", "Unknown" if waits else "False", found.reason, found.message)
+    if not gateway.told_newest(outcome.seen):
+        return Condition("RouteAccepted", "Unknown", "RouteNotFollowed", "the Gateway has not taken the changed HTTPRoute in yet")
     sends = ", ".join(f"{weight} percent to {name}" for name, weight in outcome.weights.items())
     return Condition("RouteAccepted", "True", "Accepted", f"the Gateway sends {sends}")
 

@@ -63,9 +63,10 @@ def told_newest(seen: Seen) -> bool:
 
 
 def given_up_at(seen: Seen) -> datetime | None:
-    """When it is no longer waited for in silence that the Gateway follows. None: it follows."""
-    since = (seen.status.get("traffic") or {}).get("weighedAt")
-    return None if told_newest(seen) or not since else datetime.fromisoformat(since) + FOLLOWS
+    """When it counts as deaf. None: it follows, or RouteAccepted does not say yet that it does not: the minute runs from then."""
+    told: Mapping[str, Any] = next((each for each in seen.status.get("conditions") or () if each["type"] == "RouteAccepted"), {})
+    waits = told.get("status") == "Unknown" and not told_newest(seen)
+    return datetime.fromisoformat(told["lastTransitionTime"]) + FOLLOWS if waits else None
 
 
 def deaf(seen: Seen, now: datetime) -> Finding | None:

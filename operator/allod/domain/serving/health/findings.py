@@ -161,10 +161,10 @@ def no_container(seen: RevisionSeen) -> Finding | None:
 
 def no_folder(seen: RevisionSeen) -> Finding | None:
     """The folder of model.uri may not be on the node. An image may be on its way just as well, so it is a question and gives nothing up."""
-    uri = str((seen.spec.get("model") or {}).get("uri"))
-    for pod in seen.pods if uri.startswith(ON_NODE) else ():
-        since, node = prepared_since(pod), pod["spec"].get("nodeName")
-        if since and seen.now - since >= MOUNTED:
+    for pod in seen.pods:
+        moment, node = mounts_until(seen.spec, pod), pod["spec"].get("nodeName")
+        if moment and seen.now >= moment:
+            uri = seen.spec["model"]["uri"]
             waits = f"{pods.name(pod)} has had {node} for more than {duration(MOUNTED.total_seconds())} and no container of it runs"
             asked = f"is the folder of {uri} there on {node}? kubectl describe pod {pods.name(pod)} says what it waits for"
             return Finding("FolderNotMounted", f"{waits}: {asked}")
