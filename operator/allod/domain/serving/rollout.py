@@ -135,7 +135,8 @@ def next_step(at: Position) -> Step:
         return step
     # What was given up answers nobody who may still be sent there, and holds its GPUs.
     ends = {name: step.allocation.get(name, 0) for name in leaves if at.deaf and at.of(name).failed}
-    return replace(step, allocation=_there(at, step) | ends)
+    there = _there(at, step) | ends
+    return replace(step, allocation=there, home=step.home if there.get(step.home or "") else at.home)
 
 
 def _recalled(at: Position, step: Step) -> Step:
