@@ -95,3 +95,20 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable, match=r"get ConfigMap contract/any: no answer from https://127.0.0.1:1"):
         await server.get(ref(configmap("any")))
     await server.close()
+
+
+async def test_a_pod_that_two_delete_at_once_is_gone_for_both_or_has_a_version(kube: ApiServer) -> None:
+    """Whoever comes second may be shown what was deleted, without a version: such a pod is no longer there."""
+    made = [await kube.create(pod(f"twice-{number}")) for number in range(40)]
+    answers = await asyncio.gather(*(kube.delete(each, grace=0) for each in made for _ in range(4)))
+    assert [left for left in answers if left is not None and "resourceVersion" not in left["metadata"]] == []
+    for each in made:
+        with pytest.raises(NotFound):
+            await kube.get(ref(each))
+
+
+def pod(name: str) -> Manifest:
+    """On a node that nobody has: only its API object ends."""
+    containers = [{"name": "engine", "image": "registry.test/engine"}]
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": "nowhere", "containers": containers}}

@@ -153,7 +153,9 @@ class ApiServer:
             left = await self._request("delete", _path(target), f"delete {target}", body=body)
         except NotFound:
             return None
-        return left if left.get("kind") == target.kind and "deletionTimestamp" in left["metadata"] else None
+        # Who deletes together with somebody else is shown what both deleted, in no version (Kubernetes 1.36): it is gone.
+        going = left.get("kind") == target.kind and {"deletionTimestamp", "resourceVersion"} <= left["metadata"].keys()
+        return left if going else None
 
     async def patch_status(self, live: Manifest, status: Manifest) -> Manifest:
         """Send only what differs, as a merge patch that names the version on which it is computed.
