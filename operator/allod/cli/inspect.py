@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from allod.cli.modelfiles import MissingError, Model, load
 from allod.contracts.inspection import LONGEST_MESSAGE, Inspection
+from allod.domain.serving.adapters.adapters import SLOTS
 from allod.domain.serving.model.architecture import UnreadableError
 from allod.domain.serving.model.fit import fit
 from allod.domain.serving.standby.demand import GPU_UTILIZATION, Demand
@@ -39,6 +40,8 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--load-format", help="how the engine finds the weights, where it is not told to find them by itself")
     parser.add_argument("--max-model-len", type=int)
     parser.add_argument("--max-num-seqs", type=int)
+    parser.add_argument("--max-lora-rank", type=int, default=0, help="the highest of an adapter; 0: there are none")
+    parser.add_argument("--max-loras", type=int, default=SLOTS, help="adapters in the engine's memory at once")
     parser.add_argument("--pooling", action="store_true", help="embeddings or reranking")
     parser.add_argument("--needs-pooling", action="store_true", help="no flag says how one embedding is made, so the file has to")
     parser.add_argument("--termination-log", type=Path, default=Path(TERMINATION_LOG), help="where the result is written")
@@ -121,6 +124,8 @@ def demand(given: Namespace) -> Demand:
         load_format=given.load_format,
         max_model_len=given.max_model_len,
         max_num_seqs=given.max_num_seqs,
+        lora_rank=given.max_lora_rank,
+        lora_slots=given.max_loras,
     )
 
 

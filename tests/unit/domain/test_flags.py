@@ -54,6 +54,7 @@ def test_a_known_flag_and_an_unknown_version_raise_no_complaint(engine: dict[str
         ({"args": {"max-batch-size": "8"}}, "engine.args: max-batch-size is unknown to vLLM 0.32"),
         ({"args": {"aggregate-engine-logging": "false"}}, "engine.args: no-aggregate-engine-logging is unknown to vLLM 0.32"),
         ({"extraArgs": ["--rope_scaling={}"]}, "engine.extraArgs: rope-scaling is unknown to vLLM 0.32: use hf-overrides"),
+        ({"args": {"max-loggprobs": "8"}}, "engine.args: max-loggprobs is unknown to vLLM 0.32: max-logprobs is known"),
         ({"extraArgs": ["-zz"]}, "engine.extraArgs: zz is unknown to vLLM 0.32"),
         ({"args": {"max-num": "1"}}, "engine.args: max-num is unknown to vLLM 0.32"),
     ],

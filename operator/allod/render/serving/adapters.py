@@ -10,7 +10,17 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import ADAPTERS
-from allod.domain.serving.adapters.adapters import configmap_name, mount_path, orders, remembered_room, room, text, text_key, volume_name
+from allod.domain.serving.adapters.adapters import (
+    SLOTS,
+    configmap_name,
+    mount_path,
+    orders,
+    remembered_room,
+    room,
+    text,
+    text_key,
+    volume_name,
+)
 from allod.render.metadata import metadata
 
 if TYPE_CHECKING:
@@ -25,8 +35,6 @@ FOLDER = "/etc/allod-adapters"
 VOLUME = "adapters"
 MIDDLEWARE = "allod_adapters.Watchdog"
 """The watchdog that keeps adapters too."""
-SLOTS = 4
-"""Adapters that one batch may mix. With vLLM's own default, 1, requests for two adapters wait for each other."""
 MOST = 32
 """As many as a spec may list: all stay in the host's memory, so that none is read anew from its volume between two requests."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from allod.domain.serving.adapters.adapters import SLOTS
 from allod.domain.serving.pod import INSPECT
 from allod.domain.serving.standby.demand import Demand, demand
 from allod.render.serving.security import CONTAINER
@@ -52,6 +53,8 @@ def flags(asked: Demand) -> list[str]:
         "load-format": asked.load_format,
         "max-model-len": asked.max_model_len,
         "max-num-seqs": asked.max_num_seqs,
+        "max-lora-rank": asked.lora_rank or None,
+        "max-loras": asked.lora_slots if asked.lora_rank and asked.lora_slots != SLOTS else None,
     }
     switches = {"gpu": asked.on_gpu, "pooling": not asked.generates, "needs-pooling": asked.needs_pooling}
     given = [f"--{name}={value}" for name, value in written.items() if value is not None]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RANKS = (16, 32, 64, 128, 256, 320, 512)
 """What vLLM 0.32 takes as --max-lora-rank. It takes 1 and 8 too; 16 is its default and costs little more."""
+SLOTS = 4
+"""Adapters that one batch may mix. With vLLM's own default, 1, requests for two adapters wait for each other."""
 FOLDER = "/adapters"
 """Where volumes with adapters stand in the engine's container."""
 KEPT = "adapters"

@@ -6,6 +6,7 @@ The version comes from the image's tag. A version without a table, or a tag with
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ REMOVED = {
     "task": "use model.task, or the flags runner and convert",
 }
 """Gone by 0.32, with what stands in for them."""
+ALIKE = 0.85
+"""Ratio of difflib. Below it names come that have no more than a word in common."""
 
 
 def unknown(spec: ModelDeploymentSpec, defaults: Defaults) -> tuple[str, ...]:
@@ -48,10 +51,18 @@ def unknown(spec: ModelDeploymentSpec, defaults: Defaults) -> tuple[str, ...]:
     if not known:
         return ()
     return tuple(
-        f"{where} {flag} is unknown to vLLM {version}" + (f": {REMOVED[flag]}" if flag in REMOVED else "")
+        f"{where} {flag} is unknown to vLLM {version}{_instead(flag, known)}"
         for where, flag in _written(spec)
         if not _is_known(flag, known)
     )
+
+
+def _instead(flag: str, known: frozenset[str]) -> str:
+    """What stands in for a flag that is gone, or what may have been meant."""
+    if flag in REMOVED:
+        return f": {REMOVED[flag]}"
+    near = get_close_matches(flag, sorted(known - {flag.removeprefix("no-")}), n=1, cutoff=ALIKE)
+    return f": {near[0]} is known" if near else ""
 
 
 @cache

@@ -35,6 +35,14 @@ class Architecture:
     """Why the KV cache cannot be computed by one formula: `sliding-window attention`. None: every layer is alike."""
     embeddings: int = 0
     """Values of the embeddings and of the output layer, which quantization while loading leaves as they are. 0: not known."""
+    hidden: int = 0
+    """Values of one token between layers. This and the next three decide about LoRA adapters; 0: not known."""
+    vocabulary: int = 0
+    """Tokens."""
+    width: int = 0
+    """Values inside of the feed-forward network of a layer, or of one expert of it."""
+    experts: int = 0
+    """Of one layer. 0: it is no mixture of experts."""
     pools: bool = False
     """The files say how the vectors of tokens become one of the text. Read of GGUF alone: only llama.cpp wants to know it from there."""
 

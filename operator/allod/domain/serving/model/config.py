@@ -39,6 +39,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
     kv_heads = _count(text, "num_key_value_heads", default=heads)
     hidden = _count(text, "hidden_size", "n_embd", "d_model", default=heads)
     rank = text.get("kv_lora_rank")
+    experts = _said(text, "num_local_experts", "num_experts", "n_routed_experts")
     quantization = config.get("quantization_config")
     quantization = quantization if isinstance(quantization, dict) else {}
     return Architecture(
@@ -53,16 +54,23 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
         quantization=str(quantization["quant_method"])[:40] if quantization.get("quant_method") else None,
         kv_dtype="fp8" if quantization.get("kv_cache_scheme") or quantization.get("kv_cache_quant_algo") else None,
         embeddings=_embeddings(text, hidden),
+        hidden=hidden,
+        vocabulary=_said(text, "vocab_size"),
+        width=_said(text, *(("moe_intermediate_size",) if experts else ()), "intermediate_size", "n_inner", "ffn_dim"),
+        experts=experts,
         irregular=next((sentence for sentence, found in IRREGULAR.items() if found(text)), None),
     )
 
 
 def _embeddings(text: Mapping[str, Any], hidden: int) -> int:
     """Without a word about it they are reckoned apart from the output layer: rather too heavy than too light."""
-    words = text.get("vocab_size")
-    if not isinstance(words, int) or not 0 < words <= LARGEST_NUMBER:
-        return 0
-    return words * hidden * (1 if text.get("tie_word_embeddings") else 2)
+    return _said(text, "vocab_size") * hidden * (1 if text.get("tie_word_embeddings") else 2)
+
+
+def _said(config: Mapping[str, Any], *names: str) -> int:
+    """The first of these that is a number; 0 without one: nothing is refused for it."""
+    written = (config.get(name) for name in names)
+    return next((value for value in written if type(value) is int and 0 < value <= LARGEST_NUMBER), 0)
 
 
 def _name(config: Mapping[str, Any]) -> str:

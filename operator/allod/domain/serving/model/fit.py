@@ -4,6 +4,7 @@ KV cache per token and rank follows vLLM exactly (all measured sizes of 0.32, on
 estimates, so only a clear misfit is refused and 10 % around the limit are a warning. What cannot be known is said to be unknown:
 
     weights    stored bytes x 1.02 / ranks
+    adapters   places for LoRA, see lora.py
     overhead   GPU: 2.3 GiB + 5 % of the weights;  vLLM on CPU: 1.3 GiB a pod + 0.85 GiB a rank;  llama.cpp: 128 MiB + 5 %
     KV/token   layers/pp x 2 x max(1, kv heads // tp) x head size x bytes        grouped-query or multi-head attention
                layers/pp x (latent + rope) x bytes                               multi-head latent attention: not divided by tp
@@ -12,11 +13,12 @@ estimates, so only a clear misfit is refused and 10 % around the limit are a war
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from allod.domain.quantity import GIB, MIB, count, memory
+from allod.domain.serving.model.lora import lora_bytes
 
 if TYPE_CHECKING:
     from allod.domain.serving.model.architecture import Architecture, Weights
@@ -73,11 +75,22 @@ class Budget:
     limit: int
     weights: int
     overhead: int
+    adapters: int = 0
+    """Places for LoRA adapters."""
+
+    @property
+    def taken(self) -> int:
+        """Before any KV cache."""
+        return self.weights + self.adapters + self.overhead
 
     @property
     def free(self) -> int:
         """For the KV cache; negative when not even the weights fit."""
-        return self.limit - self.weights - self.overhead
+        return self.limit - self.taken
+
+    def __str__(self) -> str:
+        places = f" + places for adapters {memory(self.adapters)}" if self.adapters else ""
+        return f"weights {memory(self.weights)}{places} + overhead {memory(self.overhead)}"
 
 
 def fit(architecture: Architecture, weights: Weights, demand: Demand) -> Fit:
@@ -91,8 +104,8 @@ def fit(architecture: Architecture, weights: Weights, demand: Demand) -> Fit:
         return Fit("Unknown", "MemoryNotGiven", missing, weights=per_rank or None)
     if not weights.stored:
         return Fit("Unknown", "WeightsUnknown", "the size of the weights is not known before they are there")
-    budget = Budget(limit, per_rank, _overhead(per_rank, demand))
-    if _beyond(budget.weights + budget.overhead, budget.limit):
+    budget = Budget(limit, per_rank, _overhead(per_rank, demand), _adapters(architecture, demand))
+    if _beyond(budget.taken, budget.limit):
         return Fit("Misfit", "DoesNotFit", _too_heavy(architecture, weights, demand, budget), weights=per_rank)
     per_token = kv_bytes_per_token(architecture, demand)
     if per_token is None or not demand.generates:
@@ -176,6 +189,10 @@ def _overhead(per_rank: int, demand: Demand) -> int:
     return CPU_OVERHEAD // demand.pod_ranks + CPU_OVERHEAD_RANK
 
 
+def _adapters(architecture: Architecture, demand: Demand) -> int:
+    return lora_bytes(architecture, demand, SERVED_BYTES.get(_served(architecture, demand), 2))
+
+
 def _cache(architecture: Architecture, demand: Demand, budget: Budget, per_token: int) -> Fit:
     length = demand.max_model_len or architecture.context
     block = BLOCK_GPU if architecture.latent or demand.on_gpu else BLOCK_CPU
@@ -187,7 +204,7 @@ def _cache(architecture: Architecture, demand: Demand, budget: Budget, per_token
     slots = (demand.max_num_seqs or 1) if demand.engine == "LlamaCpp" else 1
     cache = per_token * length * slots
     concurrency = round(found / length, 2)
-    need = budget.weights + budget.overhead + max(cache, demand.kv_memory or 0)
+    need = budget.taken + max(cache, demand.kv_memory or 0)
     sentence = _sentence(demand, budget, cache if demand.kv_memory is None else demand.kv_memory, length * slots)
     if demand.kv_memory is not None and cache > demand.kv_memory * (1 + SLACK):
         message = f"{count(length, 'token')} need {memory(cache)} of KV cache, and {memory(demand.kv_memory)} are set aside for it"
@@ -209,8 +226,8 @@ def _longest(room: int, per_token: int, block: int, slots: int) -> str:
 
 
 def _sentence(demand: Demand, budget: Budget, cache: int, length: int) -> str:
-    parts = f"weights {memory(budget.weights)} + overhead {memory(budget.overhead)} + KV cache {memory(cache)} for {count(length, 'token')}"
-    return f"{parts} = {memory(budget.weights + budget.overhead + cache)} of {_of(demand, budget)}"
+    parts = f"{budget} + KV cache {memory(cache)} for {count(length, 'token')}"
+    return f"{parts} = {memory(budget.taken + cache)} of {_of(demand, budget)}"
 
 
 def _of(demand: Demand, budget: Budget) -> str:
@@ -220,15 +237,16 @@ def _of(demand: Demand, budget: Budget) -> str:
 
 
 def _too_heavy(architecture: Architecture, weights: Weights, demand: Demand, budget: Budget) -> str:
-    taken = f"weights {memory(budget.weights)} + overhead {memory(budget.overhead)} do not fit {_of(demand, budget)}"
+    taken = f"{budget} do not fit {_of(demand, budget)}"
     if not demand.on_gpu:
-        needed = (budget.weights + budget.overhead) * demand.pod_ranks
+        needed = budget.taken * demand.pod_ranks
         return f"{taken}; resources.memory has to be more than {memory(needed)}"
     total = loaded_bytes(architecture, weights, demand)
     smaller = "" if architecture.quantization else " or a quantized checkpoint"
     for tensor in range(demand.tensor + 1, min(architecture.attention_heads, MOST_GPUS) + 1):
         share = total // tensor // demand.pipeline
-        if architecture.attention_heads % tensor == 0 and share + _overhead(share, demand) <= budget.limit:
+        rest = _overhead(share, demand) + _adapters(architecture, replace(demand, tensor=tensor))
+        if architecture.attention_heads % tensor == 0 and share + rest <= budget.limit:
             return f"{taken}; it needs {count(tensor * demand.pipeline, 'GPU')}{smaller}"
     return f"{taken}; it needs larger GPUs{smaller}"
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
+from allod.domain.serving.adapters.adapters import SLOTS, room
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -53,6 +55,10 @@ class Demand:
     """Tokens of one request. None: all that the model was made for."""
     max_num_seqs: int | None = None
     """For LlamaCpp the number of slots, each with a context of its own."""
+    lora_rank: int = 0
+    """The highest of an adapter. 0: there are none."""
+    lora_slots: int = SLOTS
+    """Adapters that have their place in the engine's memory at once."""
 
     @property
     def ranks(self) -> int:
@@ -68,6 +74,7 @@ class Demand:
 def demand(spec: ModelDeploymentSpec) -> Demand:
     """Read the settings from a spec."""
     engine, resources, gpu = spec.engine, spec.resources, spec.resources.gpu
+    space = room(spec.adapters)
     return Demand(
         engine=engine.type,
         generates=spec.model.task == "Generate",
@@ -86,6 +93,8 @@ def demand(spec: ModelDeploymentSpec) -> Demand:
         load_format=engine.args.get("load-format"),
         max_model_len=engine.max_model_len,
         max_num_seqs=engine.max_num_seqs,
+        lora_rank=space.rank if space else 0,
+        lora_slots=int(slots) if (slots := _flag("max-loras", spec)) and slots.isdecimal() else SLOTS,
     )
 
 
