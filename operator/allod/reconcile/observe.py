@@ -107,12 +107,18 @@ def _neighbours(world: World, model: Manifest, begun: Container[Ref]) -> Iterato
 def claim(world: World, model: Manifest) -> Claim:
     """What a ModelDeployment says of names, read from the document so that one we cannot understand counts too."""
     meta, status = model["metadata"], model.get("status") or {}
-    name, home = meta["name"], status.get("activeRevision")
-    revision = world.get(Ref("apps/v1", "ControllerRevision", meta["namespace"], child(name, home))) if home else None
-    asks, snapshot = model.get("spec") or {}, revision["data"].get("spec") if revision else None
+    name, asks = meta["name"], model.get("spec") or {}
+    snapshot = _snapshot(world, meta["namespace"], name, status.get("activeRevision"))
     # A ControllerRevision that somebody deleted is written again: until then its spec is the best guess.
     holds = held(name, status, snapshot or asks)
     return Claim(name, meta["creationTimestamp"], served_names(name, asks), holds, standby_of(asks), _traffic(model))
+
+
+def _snapshot(world: World, namespace: str, model: str, revision: str | None) -> Manifest | None:
+    """The spec that a revision was made of. None: nobody remembers."""
+    kept = world.get(Ref("apps/v1", "ControllerRevision", namespace, child(model, revision))) if revision else None
+    spec: Manifest | None = kept["data"].get("spec") if kept else None
+    return spec
 
 
 def leans_on(model: Manifest) -> frozenset[str]:
@@ -133,7 +139,7 @@ def _companion(world: World, namespace: str, name: str) -> Companion | None:
     service = world.get(Ref("v1", "Service", namespace, there["metadata"]["name"]))
     selector = ((service or {}).get("spec") or {}).get("selector") or {}
     revision = selector.get(REVISION) if selector.get(MODEL) == name else None
-    spec = there["spec"]
+    spec, made_of = there["spec"], _snapshot(world, namespace, name, revision)
     return Companion(
         name=there["metadata"]["name"],
         served_names=served_names(there["metadata"]["name"], spec),
@@ -144,6 +150,7 @@ def _companion(world: World, namespace: str, name: str) -> Companion | None:
         revision=revision,
         pods=tuple(_pods_of(world, there, revision)) if revision else (),
         grouped=RANK in selector,
+        known_names=served_names(name, made_of) if made_of else None,
     )
 
 

@@ -229,3 +229,19 @@ def test_a_lost_status_makes_what_serves_alone_good_again() -> None:
     world.lose_status()
     world.settle()
     assert world.state("B") == "Good"
+
+
+@pytest.mark.parametrize("refused", ["a flag that vLLM does not know", "a name that is taken"])
+def test_an_edit_that_is_refused_leaves_the_way_back_open(refused: str) -> None:
+    world = baking()
+    if refused == "a name that is taken":
+        world.with_neighbour("older", "2026-11-20T00:00:00Z", "taken")
+        world.edit(model__servedName="taken")
+    else:
+        world.edit(engine__args={"no-such-flag-at-all": "true"})
+    assert world.settle() == []
+    assert world.serving() == ["A", "B"]
+    world.engine = lambda letter: crashing() if letter == "B" else ready()
+    assert world.settle() == ["route A", "B: gone"]
+    assert world.condition("Ready")[0] == "True"
+    assert world.told()[-1].startswith("Warning RolledBack: B -> A")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from unit.domain.test_canaries import Busy, canary_world, compared
 
 
@@ -69,3 +71,28 @@ def test_a_step_begins_anew_when_the_pods_were_away() -> None:
     assert world.settle() == ["gateway A 95, B 5"]
     assert world.wait(200) == []
     assert world.wait(110) == ["gateway A 50, B 50"]
+
+
+def test_a_step_that_lacks_requests_is_looked_at_again_though_nobody_tells_of_them() -> None:
+    world = canary_world()
+    world.duel = busy = Busy(world)
+    world.edit(engine__maxModelLen=32768)
+    world.wait(310)
+    busy.counted_until = world.now
+    assert world.wait(600) == []
+    due = world.reconcile().requeue_after
+    assert due is not None
+    assert due <= timedelta(seconds=10)
+
+
+def test_what_a_suspended_canary_sends_where_is_told_as_it_is_whatever_is_edited_meanwhile() -> None:
+    world = canary_world()
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    world.edit(suspend=True)
+    world.settle()
+    told = world.status["traffic"]["weights"]
+    world.edit(engine__maxModelLen=16000)
+    world.settle()
+    assert world.weights == {"A": 95, "B": 5}
+    assert world.status["traffic"]["weights"] == told

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from unit.domain.documents import copied
 from unit.domain.simulation import World, companion, hung, ready, starting
 from unit.domain.test_standby import world_with_standby
 
@@ -274,3 +275,22 @@ def test_a_failure_in_a_drill_is_told_from_the_model_that_failed() -> None:
     world.engine = lambda _: hung()
     world.settle()
     assert any(line.startswith("Warning FailedOver: A -> chat-small: 0 of 1 pods serve") for line in world.told())
+
+
+def test_a_move_that_nobody_could_write_down_is_told_by_the_next_operator() -> None:
+    world = world_with_drill(maxActivation="1m")
+    world.companion = companion(up=0, replicas=0)
+    wish(world)
+    world.now += timedelta(seconds=50)
+    world.companion = companion(up=1, replicas=0)
+    before = copied(world.status)
+    world.reconcile()
+    assert world.route == "chat-small"
+    world.status = before
+    world.now += timedelta(seconds=3)
+    world.settle()
+    assert world.route == "chat-small", "it has not answered for its time"
+    world.wait(31)
+    assert world.route == "A"
+    assert last(world)[0] == "Passed"
+    assert float(world.status["standby"]["lastDrill"]["activationSeconds"]) > 50

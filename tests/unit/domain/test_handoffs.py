@@ -139,3 +139,25 @@ def test_the_reason_stands_on_the_service_only_while_the_standby_has_the_traffic
     world.wait(20)
     assert world.route == "A"
     assert "allod.dev/stands-in-for" not in world.children[service]["metadata"]["annotations"]
+
+
+def test_a_rollout_that_needs_a_standby_which_only_a_person_can_mend_says_so() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.companion = companion(served_names=frozenset({"chat-small"}))
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    assert world.wait(3600) == []
+    assert world.serving() == ["A"]
+    assert world.condition("Progressing")[:2] == ("True", "StandbyName")
+    assert world.condition("Progressing")[2].endswith("add it to model.aliases of chat-small")
+    assert world.condition("Stalled")[:2] == ("True", "StandbyName")
+    assert world.condition("Degraded")[:2] == ("True", "StandbyName")
+
+
+def test_a_rollout_that_waits_for_the_pods_of_its_standby_says_so_and_nothing_is_degraded() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.companion = companion(up=0)
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    assert world.condition("Progressing")[1] == "StandbyNotReady"
+    assert (world.condition("Stalled")[0], world.condition("Degraded")[0]) == ("False", "False")

@@ -7,6 +7,7 @@ import pytest
 
 from allod.domain.conditions import timestamp
 from allod.domain.manifest import Ref
+from unit.domain.documents import copied
 from unit.domain.simulation import World, companion, hung, ready, starting
 
 STANDBY = {"standby": {"modelDeploymentRef": {"name": "chat-small"}}}
@@ -308,3 +309,16 @@ def test_a_cold_standby_is_not_woken_for_what_will_not_happen(changes: dict[str,
         world.engine = lambda _: hung()
     world.settle()
     assert "needed" not in world.status["standby"]
+
+
+def test_a_failover_that_nobody_could_write_down_is_told_by_the_next_operator() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.kubernetes()
+    before = copied(world.status)
+    world.reconcile()
+    world.status = before
+    world.settle()
+    assert world.route == "chat-small"
+    assert "lastActivation" in world.status["standby"]
+    assert world.status["history"][0]["action"] == "FailedOver"

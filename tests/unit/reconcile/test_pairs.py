@@ -271,3 +271,21 @@ async def test_no_pod_is_started_without_its_policy(drive: Drive, monkeypatch: p
     await drive.settle()
     assert drive.cluster.names("StatefulSet") == ()
     assert drive.condition("Ready")["message"] == "apply NetworkPolicy: forbidden"
+
+
+async def test_a_standby_whose_pods_do_not_know_the_name_yet_gets_no_traffic(drive: Drive) -> None:
+    await pair(drive, model=SPEC["model"])
+    assert drive.condition("StandbyReady")["reason"] == "StandbyName"
+    for each in drive.cluster.of_kind("StatefulSet"):
+        drive.nodes.fates[each["metadata"]["name"]] = "Ready"
+    drive.nodes.everywhere = "Starting"
+    drive.edit("small", **ALIAS)
+    await drive.settle()
+    assert drive.condition("StandbyReady")["reason"] == "StandbyNotReady"
+    assert drive.condition("StandbyReady")["message"].startswith("the pods of small that serve do not know chat yet")
+    lose(drive, "chat")
+    await drive.settle()
+    assert selector(drive) != selector(drive, "small")
+    drive.nodes.everywhere = "Ready"
+    await drive.settle()
+    assert selector(drive) == selector(drive, "small")

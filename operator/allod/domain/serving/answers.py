@@ -73,12 +73,10 @@ def _not_ready(outcome: Outcome) -> tuple[str, str]:
 def progressing(outcome: Outcome) -> Condition:
     """Is the operator on its way to what the spec asks for?"""
     name, desired, trouble = outcome.found.desired.hash, outcome.desired, outcome.trouble
-    if outcome.seen.model.spec.suspend:
-        return Condition("Progressing", "False", "Suspended", "spec.suspend is true: the operator reports and changes nothing")
-    if outcome.refused:
-        return Condition("Progressing", "False", outcome.refused.reason, outcome.refused.message)
-    if desired and desired.failed and desired.finding:
-        return Condition("Progressing", "False", "RevisionFailed", f"revision {name} was given up: {desired.finding.message}")
+    if stopped := _stopped(outcome):
+        return stopped
+    if waits := outcome.held_up:
+        return Condition("Progressing", "True", waits.reason, f"revision {name} waits until the standby can take over: {waits.message}")
     ready = desired.ready if desired else 0
     if not outcome.rolling and ready >= outcome.wanted and not outcome.away:
         return Condition("Progressing", "False", "Complete", f"revision {name} has {count(ready, f'ready {outcome.unit}')}")
@@ -87,6 +85,18 @@ def progressing(outcome: Outcome) -> Condition:
         return Condition("Progressing", "True", "Canary", f"revision {name} is on trial, {stands}")
     reason = trouble.reason if trouble else "RollingOut" if outcome.rolling else "Starting"
     return Condition("Progressing", "True", reason, f"{ready} of {outcome.wanted} {outcome.unit}s of revision {name} are ready")
+
+
+def _stopped(outcome: Outcome) -> Condition | None:
+    """Why it is not on its way at all."""
+    name, desired = outcome.found.desired.hash, outcome.desired
+    if outcome.seen.model.spec.suspend:
+        return Condition("Progressing", "False", "Suspended", "spec.suspend is true: the operator reports and changes nothing")
+    if outcome.refused:
+        return Condition("Progressing", "False", outcome.refused.reason, outcome.refused.message)
+    if desired and desired.failed and desired.finding:
+        return Condition("Progressing", "False", "RevisionFailed", f"revision {name} was given up: {desired.finding.message}")
+    return None
 
 
 def degraded(outcome: Outcome) -> Condition:
@@ -128,6 +138,8 @@ def stalled(outcome: Outcome) -> Condition:
         return Condition("Stalled", "True", waits.reason, waits.message)
     if refused and refused.reason == "UnknownFlag":
         return Condition("Stalled", "True", refused.reason, f"no revision is made until the spec is corrected: {refused.message}")
+    if (held_up := outcome.held_up) and outcome.found.standby and outcome.found.standby.hopeless:
+        return Condition("Stalled", "True", held_up.reason, f"the rollout waits until the standby can take over: {held_up.message}")
     if desired and desired.failed and desired.finding:
         name = outcome.found.desired.hash
         todo = f"edit the spec, or set the annotation {wishes.RETRY} to {name}"

@@ -17,7 +17,7 @@ from allod.domain.serving.crossroads import crossroads, why
 from allod.domain.serving.decision import Away, Decision
 from allod.domain.serving.groups import regroup
 from allod.domain.serving.groups.turn import in_turn
-from allod.domain.serving.health import sideline
+from allod.domain.serving.health import leaving, sideline
 from allod.domain.serving.health.fence import due, fenced, told
 from allod.domain.serving.outcome import Outcome
 from allod.domain.serving.refusals import gives_way, goes_on, refusal
@@ -85,6 +85,7 @@ def _moments(outcome: Outcome) -> Iterator[datetime]:
     yield from candidate.due(outcome.course)
     yield from (moment for moment in (gateway.given_up_at(seen), gateway.settled_at(seen)) if moment and moment > now)
     yield from drills.due(seen, outcome.drill, now)
+    yield from leaving.due(seen, now)
     yield from page.due(outcome)
 
 

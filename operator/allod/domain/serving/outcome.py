@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from allod.domain.serving import wanted
 from allod.domain.serving.canary import gateway
 from allod.domain.serving.crossroads import silent_for, waking
+from allod.domain.serving.health import leaving
 from allod.domain.serving.standby import drill as drills
 from allod.domain.serving.standby import standby as standbys
 
@@ -58,6 +59,8 @@ class Outcome:
             return {}
         if self.away:
             return {self.away.model: 100}
+        if self.seen.model.spec.suspend and self.found.shares:
+            return dict(self.found.shares)  # as it stands, whatever the spec asks for meanwhile
         share = {self.found.desired.hash: self.step.share} if self.step.share else {}
         return ({self.step.home: 100 - self.step.share} if self.step.share < 100 else {}) | share  # noqa: PLR2004  # all of them
 
@@ -137,4 +140,14 @@ class Outcome:
         for facts in (self.desired, self.active):
             if facts and facts.finding and (self.wanted or facts.failed):
                 return facts.finding
-        return None
+        if self.held_up and self.found.standby and self.found.standby.hopeless:
+            return self.held_up
+        return leaving.stuck(self.seen, self.now)
+
+    @property
+    def held_up(self) -> Finding | None:
+        """Why the standby cannot take over, where a rollout waits for that. None: none does."""
+        waits = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.away
+        serves = self.active is not None and self.active.ready > 0
+        standby = self.found.standby
+        return standby.problem if standby and waits and serves and not self.failed and not self.refused else None

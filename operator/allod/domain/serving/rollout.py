@@ -165,8 +165,10 @@ def _next(at: Position) -> Step:
 
 
 def _hold(at: Position) -> Step:
-    """What serves goes on serving, whatever else is wrong."""
-    return Step({} if at.home is None else {at.home: _full(at, at.home)}, at.home)
+    """What serves goes on serving, and may still go back within its bake time, whatever else is wrong."""
+    if at.home is None:
+        return Step({}, None)
+    return _back(at, at.home, at.fallback) if at.of(at.home).failed and at.fallback else _settled(at, at.home)
 
 
 def _settled(at: Position, home: str) -> Step:

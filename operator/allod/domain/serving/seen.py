@@ -48,6 +48,7 @@ class Companion:
 
     name: str
     served_names: frozenset[str]
+    """That its spec asks for."""
     task: str
     replicas: int
     """Of its spec."""
@@ -61,6 +62,8 @@ class Companion:
     """Of that revision."""
     grouped: bool = False
     """Its replicas have several pods each, as the selector of its Service tells."""
+    known_names: frozenset[str] | None = None
+    """With which those pods were started. None: nobody remembers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,11 +96,18 @@ def _standby(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.needs_standby:
         told["needed"] = True
     last = before.get("lastActivation")
-    if outcome.away and not outcome.found.on_standby and outcome.route.why != "Drill":
+    if _goes(outcome) and outcome.route.why != "Drill":
         last = {"time": timestamp(outcome.now)}
         if outcome.silent_for is not None:
             last["detectedSeconds"] = f"{outcome.silent_for.total_seconds():.1f}"
     return told | ({"lastActivation": last} if last else {}) | _drill(outcome, before)
+
+
+def _goes(outcome: Outcome) -> bool:
+    """Traffic goes to the standby in this look, or went and nobody could write so: an operator may end between the two."""
+    before = outcome.seen.status.get("traffic") or {}
+    unwritten = bool(before.get("name")) and before.get("target") != "Standby"
+    return outcome.away is not None and (not outcome.found.on_standby or unwritten)
 
 
 def _drill(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +118,7 @@ def _drill(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
         told = {"time": timestamp(outcome.now), "standby": runs.standby, "result": result, "message": message}
         told |= {"activationSeconds": took} if took else {}
         runs = None
-    moves = outcome.now if outcome.away and outcome.route.why == "Drill" and not outcome.found.on_standby else None
+    moves = outcome.now if _goes(outcome) and outcome.route.why == "Drill" else None
     return ({"drill": drills.document(runs, moves)} if runs else {}) | ({"lastDrill": told} if told else {})
 
 

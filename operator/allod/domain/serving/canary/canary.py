@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeploymentSpec
     from allod.domain.serving.canary.contest import Contest, Duel, Side
 
+COUNTED = timedelta(seconds=10)
+"""How often it is looked whether a step has its requests: no event tells of each."""
 ERRORS = Comparison.model_validate({"metric": "ErrorRatio", "maxRegressionPercent": 1})
 """What is always compared, unless the spec says it otherwise: a revision that fails its requests has no latencies by which to tell."""
 
@@ -80,7 +82,7 @@ class Course:
     waits: str = ""
     """For what, in a part of a sentence."""
     look_again: datetime | None = None
-    """When the step's time is over."""
+    """When it may go on though nothing happens."""
     blocked: bool = False
     """It could get no traffic, so no pods are started for it."""
     holds: bool = False
@@ -141,7 +143,8 @@ def _in_step(at: Prospect, stage: Stage) -> Course:
         return Course(stage, step.weight, waits=f"until {step.hold} are over", look_again=over)
     if not at.follows:
         return Course(stage, step.weight, waits="until the Gateway has taken this step in")
-    return Course(stage, step.weight, waits=f"until {count(at.least, 'request')} of it were compared in this step")
+    waits = f"until {count(at.least, 'request')} of it were compared in this step"
+    return Course(stage, step.weight, waits=waits, look_again=at.now + COUNTED)
 
 
 def _hold(at: Prospect, number: int) -> timedelta:

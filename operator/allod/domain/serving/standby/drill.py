@@ -74,7 +74,7 @@ def drill(seen: Seen, found: Survey, step: Step, now: datetime) -> Drill | None:
     standby = seen.model.spec.standby
     running = (seen.status.get("standby") or {}).get("drill")
     if running:
-        return _running(seen, found, running, calm=_calm(found, step))
+        return _running(seen, found, running, now, calm=_calm(found, step))
     if (
         standby is None
         or seen.model.spec.suspend
@@ -148,11 +148,12 @@ def verdict(seen: Seen) -> Finding | None:
     return None
 
 
-def _running(seen: Seen, found: Survey, told: Mapping[str, Any], *, calm: bool) -> Drill:
+def _running(seen: Seen, found: Survey, told: Mapping[str, Any], now: datetime, *, calm: bool) -> Drill:
     since = datetime.fromisoformat(told["startedAt"])
     traffic = seen.status.get("traffic") or {}
     there = found.on_standby and crossroads.why(seen) == "Drill"
-    moved = datetime.fromisoformat(traffic["since"]) if traffic.get("target") == "Standby" and traffic.get("since") else since
+    # A move that nobody could write so counts from now on.
+    moved = datetime.fromisoformat(traffic["since"]) if traffic.get("target") == "Standby" and traffic.get("since") else now
     took = told.get("activationSeconds")
     return Drill(
         standby=told["standby"],

@@ -93,7 +93,7 @@ def find(seen: Seen) -> StandbySeen | None:
         problem = f"there is no ModelDeployment {name} in namespace {seen.model.metadata.namespace}: create it, or correct standby"
         return StandbySeen(name, None, 0, cold=False, problem=Finding("StandbyNotFound", problem))
     ready = answering(seen, name)
-    problem_found = misfit(seen.model, there) or _not_serving(name, there, ready)
+    problem_found = misfit(seen.model, there) or _not_serving(name, there, ready) or _not_known(seen.model, there)
     return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found, grouped=there.grouped)
 
 
@@ -104,8 +104,7 @@ def misfit(model: ModelDeployment, there: Companion) -> Finding | None:
         return Finding("StandbyPointsBack", f"{name} names {model.metadata.name} as its own standby: one of the two has to stand by itself")
     if there.task != model.spec.model.task:
         return Finding("StandbyTask", f"{name} is for the task {there.task} and this model for {model.spec.model.task}")
-    missing = sorted({model.served_name, *model.spec.model.aliases} - there.served_names)
-    if missing:
+    if missing := _missing(model, there.served_names):
         names = ", ".join(missing)
         return Finding("StandbyName", f"clients ask for {names}, which {name} does not serve: add it to model.aliases of {name}")
     return None
@@ -119,3 +118,16 @@ def _not_serving(name: str, there: Companion, ready: int) -> Finding | None:
     if not there.replicas:
         return Finding("StandbyCold", f"{name} has replicas 0 and is started when it is needed")
     return Finding("StandbyNotReady", f"no pod of {name} is ready")
+
+
+def _not_known(model: ModelDeployment, there: Companion) -> Finding | None:
+    """Its spec promises what its pods do not know yet: they answer 404 to every request for such a name."""
+    missing = _missing(model, there.known_names) if there.known_names is not None else []
+    if not missing:
+        return None
+    until = f"until its new revision serves: kubectl get mdl {there.name} says how far it is"
+    return Finding("StandbyNotReady", f"the pods of {there.name} that serve do not know {', '.join(missing)} yet, {until}")
+
+
+def _missing(model: ModelDeployment, known: frozenset[str]) -> list[str]:
+    return sorted({model.served_name, *model.spec.model.aliases} - known)
