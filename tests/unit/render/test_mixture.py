@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from allod.domain.manifest import Ref
+from allod.domain.names import RANK
 from allod.render.monitoring import podmonitor, prometheusrule
 from unit.domain.simulation import World, ready, refused
 
@@ -44,6 +45,11 @@ def each_other(world: World) -> bool:
     return any("ports" not in rule for rule in child(world, "networking.k8s.io/v1", "NetworkPolicy")["ingress"])
 
 
+def alerts(world: World) -> list[str]:
+    (group,) = child(world, "monitoring.coreos.com/v1", "PrometheusRule")["groups"]
+    return [rule["alert"] for rule in group["rules"] if "alert" in rule]
+
+
 @pytest.mark.parametrize(("old", "new"), [(HUB, MOUNTED), (MOUNTED, HUB)], ids=["it serves", "it may be tried again"])
 def test_the_hub_can_be_reached_while_a_revision_that_downloads_has_pods_or_may_get_some(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert 443 in way_out(given_up(old, new))
@@ -69,6 +75,29 @@ def test_a_revision_whose_record_was_deleted_still_reaches_the_hub() -> None:
 @pytest.mark.parametrize(("old", "new"), [(TWO, ONE), (ONE, TWO)], ids=["groups serve", "groups are wanted"])
 def test_no_pod_outside_a_group_reaches_its_ranks_while_there_are_groups(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert not each_other(given_up(old, new))
+
+
+def test_ranks_without_a_page_are_not_scraped_while_they_serve_though_the_spec_wants_single_pods() -> None:
+    (endpoint,) = child(given_up(TWO, ONE), "monitoring.coreos.com/v1", "PodMonitor")["podMetricsEndpoints"]
+    (drop,) = endpoint["relabelings"]
+    assert drop["sourceLabels"][1].endswith(RANK.replace(".", "_").replace("/", "_").replace("-", "_"))
+
+
+@pytest.mark.parametrize(("old", "new"), [(VLLM, LLAMACPP), (LLAMACPP, VLLM)], ids=["vLLM serves", "llama.cpp serves"])
+def test_alerts_are_about_every_engine_that_runs(old: dict[str, Any], new: dict[str, Any]) -> None:
+    world = given_up(old, new)
+    found = alerts(world)
+    assert {"AllodEngineHung", "AllodPreemptions", "AllodTooManyErrors", "AllodSaturated"} <= {*found}
+    assert found.count("AllodSaturated") == 1
+
+
+def test_alerts_of_an_engine_end_with_its_last_revision() -> None:
+    world = World(apis=frozenset({prometheusrule.API}))
+    world.spec |= VLLM
+    world.settle()
+    world.edit(**LLAMACPP)
+    assert world.settle()[-1] == "A: gone"
+    assert "AllodEngineHung" not in alerts(world)
 
 
 @pytest.mark.parametrize(("old", "new"), [(HUB, MOUNTED), (TWO, ONE), (VLLM, LLAMACPP)], ids=["hub", "nodes", "engine"])

@@ -75,9 +75,9 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
         yield from _revision(seen, decision, revision)
     yield from _traffic(seen, decision, decision.home)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
-        yield podmonitor.pod_monitor(model)
+        yield podmonitor.pod_monitor(model, runs)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
-        yield prometheusrule.prometheus_rule(model)
+        yield prometheusrule.prometheus_rule(model, runs)
 
 
 def _traffic(seen: Seen, decision: Decision, home: str) -> Iterator[Manifest]:
