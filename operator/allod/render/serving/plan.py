@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from allod.domain.manifest import Manifest, Ref, ref
 from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION, child
 from allod.domain.plan import Ending, Plan
+from allod.domain.serving.groups.group import leads
+from allod.domain.serving.groups.regroup import GRACE
 from allod.render.metadata import finished
 from allod.render.mixture import of_revisions
 from allod.render.monitoring import podmonitor, prometheusrule
@@ -48,8 +50,8 @@ def plan(seen: Seen, decision: Decision) -> Plan:
 
 
 def _endings(decision: Decision) -> Iterator[Ending]:
-    """Each pod once: who hangs is not waited for."""
-    yield from (Ending(pod, 0) for pod in decision.fence)
+    """Each pod once: who hangs is not waited for, as clients wait on it; ranks that wait for it have no client."""
+    yield from (Ending(pod, 0 if leads(pod) else GRACE) for pod in decision.fence)
     yield from (Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence)
 
 
