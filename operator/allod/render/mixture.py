@@ -29,18 +29,20 @@ class Mixture:
     """Replicas of one of them have several pods."""
     downloads: bool
     """Pods of one of them fetch their model from a hub, at each start anew."""
+    on_gpus: bool
 
 
 def of_spec(spec: ModelDeploymentSpec) -> Mixture:
     """Of the one revision that a spec asks for."""
-    return Mixture(frozenset({spec.engine.type}), spec.nodes > 1, spec.model.uri.scheme == "hf")
+    return Mixture(frozenset({spec.engine.type}), spec.nodes > 1, spec.model.uri.scheme == "hf", spec.resources.gpu is not None)
 
 
 def of_revisions(revisions: Iterable[Revision], spec: ModelDeploymentSpec) -> Mixture:
     """Of all of these, and of the spec where there is none."""
     found = [_of_revision(each, spec) for each in revisions] or [of_spec(spec)]
     engines = frozenset[Engine]().union(*(each.engines for each in found))
-    return Mixture(engines, any(each.grouped for each in found), any(each.downloads for each in found))
+    grouped, downloads = any(each.grouped for each in found), any(each.downloads for each in found)
+    return Mixture(engines, grouped, downloads, any(each.on_gpus for each in found))
 
 
 def _of_revision(revision: Revision, spec: ModelDeploymentSpec) -> Mixture:
@@ -50,4 +52,5 @@ def _of_revision(revision: Revision, spec: ModelDeploymentSpec) -> Mixture:
         return of_spec(spec)
     uri = str((revision.snapshot.get("model") or {}).get("uri", ""))  # pods of before there was a program that asks download all the same
     engine: Engine = "vLLM" if vllm.watched(kept) else "LlamaCpp"
-    return Mixture(frozenset({engine}), revision.nodes > 1, vllm.asks_hub(kept) or uri.startswith("hf://"))
+    downloads = vllm.asks_hub(kept) or uri.startswith("hf://")
+    return Mixture(frozenset({engine}), revision.nodes > 1, downloads, revision.on_gpus)

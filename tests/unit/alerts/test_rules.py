@@ -40,7 +40,7 @@ def test_prometheus_takes_every_rule_that_we_render(rule: dict[str, Any], promto
 
 
 def test_prometheus_takes_the_rules_of_two_engines_side_by_side(promtool: Promtool) -> None:
-    rule = prometheus_rule(model_of(), Mixture(frozenset({"vLLM", "LlamaCpp"}), grouped=False, downloads=False))
+    rule = prometheus_rule(model_of(), Mixture(frozenset({"vLLM", "LlamaCpp"}), grouped=False, downloads=False, on_gpus=True))
     (saturated,) = (each for each in rule["spec"]["groups"][0]["rules"] if each.get("alert") == "AllodSaturated")
     assert all(name in saturated["expr"] for name in ("vllm:", "llamacpp:"))
     assert "SUCCESS" in promtool.check(rule)

@@ -87,7 +87,7 @@ def test_ranks_without_a_page_are_not_scraped_while_they_serve_though_the_spec_w
 def test_alerts_are_about_every_engine_that_runs(old: dict[str, Any], new: dict[str, Any]) -> None:
     world = given_up(old, new)
     found = alerts(world)
-    assert {"AllodEngineHung", "AllodPreemptions", "AllodTooManyErrors", "AllodSaturated"} <= {*found}
+    assert {"AllodEngineHung", "AllodPreemptions", "AllodTooManyErrors", "AllodSaturated", "AllodGPUsMissing"} <= {*found}
     assert found.count("AllodSaturated") == 1
 
 

@@ -22,7 +22,7 @@ def prometheus_rule(model: ModelDeployment, runs: Mixture) -> Manifest:
     """The ladder, the engines, and for vLLM the service level objectives."""
     meta = model.metadata
     slos = slo_rules(model) if "vLLM" in runs.engines else []
-    rules = [*page_rules(model), *ladder_rules(model), *slos, *engine_rules(model, runs.engines)]
+    rules = [*page_rules(model), *ladder_rules(model, on_gpus=runs.on_gpus), *slos, *engine_rules(model, runs.engines)]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
