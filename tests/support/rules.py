@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allod.api.modeldeployment import ModelDeployment
+from allod.render.mixture import of_spec
 from allod.render.monitoring.prometheusrule import prometheus_rule
 
 SPEC: dict[str, Any] = {
@@ -23,9 +24,15 @@ SPEC: dict[str, Any] = {
 
 
 def rule_of(**changes: Any) -> dict[str, Any]:
-    """The PrometheusRule of that model, with whole sections of its spec replaced."""
+    """The PrometheusRule of that model."""
+    model = model_of(**changes)
+    return prometheus_rule(model, of_spec(model.spec))
+
+
+def model_of(**changes: Any) -> ModelDeployment:
+    """That model, with whole sections of its spec replaced."""
     spec = {key: value for key, value in (SPEC | changes).items() if value is not None}
-    return prometheus_rule(ModelDeployment.model_validate({"metadata": {"name": "chat", "namespace": "ai"}, "spec": spec}))
+    return ModelDeployment.model_validate({"metadata": {"name": "chat", "namespace": "ai"}, "spec": spec})
 
 
 def told(kind: str, status: str, reason: str) -> str:

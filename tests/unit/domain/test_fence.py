@@ -30,6 +30,15 @@ def test_a_pod_that_hangs_is_ended_when_traffic_went_back_to_another_revision() 
     assert [each.grace for each in ended] == [0]
 
 
+def test_of_a_group_the_pod_that_hangs_is_ended_at_once_and_the_ranks_that_wait_for_it_keep_their_gpus_for_a_moment() -> None:
+    world = world_with_standby(nodes=3, parallelism={"tensor": 3})
+    (leader,) = (name for name in world.pods if name.endswith("-g0-0"))
+    world.heard_of = {leader: faulty(world)}
+    world.reconcile()
+    assert world.route == "chat-small"
+    assert [(each.pod["metadata"]["name"][-1], each.grace) for each in world.reconcile().endings] == [("0", 0), ("1", 1), ("2", 1)]
+
+
 def faulty(world: World) -> Beat:
     return heard("Faulty", "1 request waits and no step was made for 31 s", world.now)
 

@@ -64,6 +64,19 @@ def test_gpus_are_counted_by_the_pods_that_hold_them() -> None:
     assert world.condition("GPUsAvailable") == ("True", "Reserved", "3 nvidia.com/gpu reserved by 3 pods")
 
 
+def test_gpus_are_told_of_the_revision_that_serves_on_though_the_spec_wants_none_any_more() -> None:
+    world = serving_world(replicas=2)
+    world.engine = lambda letter: refused() if letter == "B" else ready()
+    world.edit(engine={"type": "LlamaCpp"}, model={"uri": "pvc://models/chat.gguf"}, resources={"memory": "32Gi"})
+    world.settle()
+    assert (world.route, world.status["gpus"]) == ("A", 2)
+    world.gpus = 1
+    del world.pods[max(world.pods)]
+    world.settle()
+    assert (world.status["gpus"], world.status["ready"]) == (1, "1/2")
+    assert world.condition("GPUsAvailable")[:2] == ("False", "InsufficientGPUs")
+
+
 def test_a_revision_says_what_state_it_is_in_at_each_step() -> None:
     world = World(gpus=0, engine=lambda _: starting())
     world.settle()

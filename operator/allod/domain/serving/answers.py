@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allod.domain.serving.outcome import Outcome
+    from allod.domain.serving.revisionfacts import RevisionFacts
 
 
 BUDGET = frozenset({"Flapping", "WaitsForPerson"})
@@ -160,7 +161,7 @@ def route_accepted(outcome: Outcome) -> Condition:
 
 def model_available(outcome: Outcome) -> Condition:
     """Can the engine read the model's files?"""
-    if found := _found("ModelAvailable", outcome):
+    if found := _found("ModelAvailable", outcome.subject):
         return found
     subject = outcome.subject
     if subject and (subject.ready or subject.proven):
@@ -171,12 +172,12 @@ def model_available(outcome: Outcome) -> Condition:
 
 
 def gpus_available(outcome: Outcome) -> Condition:
-    """Are the GPUs there that the pods reserve?"""
+    """Are the GPUs there that the pods reserve? Those of what serves on count too: the spec may want none any more."""
+    if found := _found("GPUsAvailable", outcome.subject) or _found("GPUsAvailable", outcome.active):
+        return found
     gpu = outcome.seen.model.spec.resources.gpu
     if gpu is None:
         return Condition("GPUsAvailable", "True", "NotNeeded", "the engine runs on CPUs")
-    if found := _found("GPUsAvailable", outcome):
-        return found
     placed = sum(pods.is_placed(pod) for pod in outcome.subject.pods) if outcome.subject else 0
     wanted = outcome.wanted * outcome.seen.model.spec.nodes
     if placed < wanted:
@@ -187,7 +188,7 @@ def gpus_available(outcome: Outcome) -> Condition:
 
 def fits_memory(outcome: Outcome) -> Condition:
     """Does the model fit into the memory that is reserved for it?"""
-    if found := _found("FitsMemory", outcome):
+    if found := _found("FitsMemory", outcome.subject):
         return found
     subject = outcome.subject
     figures = outcome.seen.figures.get(subject.revision.hash) if subject else None
@@ -212,9 +213,9 @@ def _awaits(outcome: Outcome) -> str:
     return download.awaited(subject.revision.snapshot) if subject and loads else ""
 
 
-def _found(kind: str, outcome: Outcome) -> Condition | None:
+def _found(kind: str, facts: RevisionFacts | None) -> Condition | None:
     """The finding that answers this very question."""
-    finding = outcome.subject.finding if outcome.subject else None
+    finding = facts.finding if facts else None
     if finding is None or CONCERNS.get(finding.reason) != kind:
         return None
     return Condition(kind, "False", finding.reason, finding.message)

@@ -45,7 +45,7 @@ class Decision:
     share: tuple[str, int] | None = None
     """Hash of a revision on trial, and percent of the Gateway's traffic for it. None: it has none."""
     fence: tuple[Manifest, ...] = ()
-    """Pods that hang and that traffic has left: ended at once."""
+    """Pods that hang and that traffic has left, with the other ranks of their groups: ended at once."""
     regroups: tuple[Regroup, ...] = ()
     """Groups that lost a rank: all their pods are ended, and made anew by their StatefulSets."""
     turned: tuple[Turn, ...] = ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import REPLICA_GROUP
 from allod.domain.serving.adapters.adapters import KEPT, remembered_room, room
+from allod.domain.serving.pod import reserved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,6 +59,13 @@ class Revision:
         if self.statefulset is not None:
             return int(self.statefulset["spec"].get("replicas", 1))
         return int(self.snapshot.get("nodes", 1))
+
+    @property
+    def on_gpus(self) -> bool:
+        """Whether its pods reserve any. Where nobody remembers its spec its template tells."""
+        if self.snapshot or self.statefulset is None:
+            return bool((self.snapshot.get("resources") or {}).get("gpu"))
+        return bool(reserved(self.statefulset["spec"]["template"]))
 
 
 def canonical(document: Any) -> bytes:

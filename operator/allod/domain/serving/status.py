@@ -177,9 +177,8 @@ def _state(outcome: Outcome, facts: RevisionFacts) -> str:
 
 def _gpus(outcome: Outcome) -> int:
     """Held now, by pods that have a node."""
-    gpu = outcome.seen.model.spec.resources.gpu
-    everyone = (pod for facts in outcome.found.facts.values() for pod in facts.pods if pods.is_placed(pod))
-    return sum(sum(pods.reserved(pod).values()) for pod in everyone) if gpu else 0
+    on_gpus = (facts for facts in outcome.found.facts.values() if facts.revision.on_gpus)
+    return sum(sum(pods.reserved(pod).values()) for facts in on_gpus for pod in facts.pods if pods.is_placed(pod))
 
 
 def _fit(outcome: Outcome) -> dict[str, Any] | None:

@@ -13,15 +13,19 @@ from allod.render.monitoring.promql import REVISION, pods
 from allod.render.monitoring.rule import Rule, alert, record
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from allod.api.modeldeployment import ModelDeployment
+    from allod.render.mixture import Engine
 
 
-def engine_rules(model: ModelDeployment) -> list[Rule]:
-    """Those of its engine."""
-    return _vllm(model) if model.spec.engine.type == "vLLM" else _llamacpp(model)
+def engine_rules(model: ModelDeployment, engines: Collection[Engine]) -> list[Rule]:
+    """Those of its engines: two while revisions with different ones run."""
+    saturated = _saturated(model, engines)
+    return _vllm(model, saturated) if "vLLM" in engines else [saturated]
 
 
-def _vllm(model: ModelDeployment) -> list[Rule]:
+def _vllm(model: ModelDeployment, saturated: Rule) -> list[Rule]:
     of, who = pods(model), f"{model.metadata.namespace}/{model.metadata.name}"
     return [
         record("allod:ttft_seconds:p99", _p99("vllm:time_to_first_token_seconds", of)),
@@ -35,16 +39,7 @@ def _vllm(model: ModelDeployment) -> list[Rule]:
             says="The engine in {{ $labels.pod }} of model " + who + " makes no step while requests wait for it.",
             do="Nothing yet: its pod gets no more requests and is restarted. Again and again: docs/troubleshooting.md, section EngineHung.",
         ),
-        alert(
-            model,
-            "AllodSaturated",
-            "warning",
-            "hardware",
-            expr=f"max({WAITING}{{{of}}}) > 0 and max({KV_USAGE[0]}{{{of}}}) > 0.95",
-            lasting="10m",
-            says=f"Requests to model {who} wait because the KV cache is full.",
-            do="Give it more replicas or a smaller engine.maxModelLen: docs/troubleshooting.md, section Saturated.",
-        ),
+        saturated,
         alert(
             model,
             "AllodPreemptions",
@@ -58,20 +53,28 @@ def _vllm(model: ModelDeployment) -> list[Rule]:
     ]
 
 
-def _llamacpp(model: ModelDeployment) -> list[Rule]:
-    who = f"{model.metadata.namespace}/{model.metadata.name}"
-    return [
-        alert(
-            model,
-            "AllodSaturated",
-            "warning",
-            "hardware",
-            expr=f"max(llamacpp:requests_deferred{{{pods(model)}}}) > 0",
-            lasting="10m",
-            says=f"Requests to model {who} wait for a slot.",
-            do="Give it more replicas or more engine.maxNumSeqs: docs/troubleshooting.md, section Saturated.",
-        )
-    ]
+def _saturated(model: ModelDeployment, engines: Collection[Engine]) -> Rule:
+    """One alert whatever the engines are: Prometheus takes two of one name and with the same labels for a mistake."""
+    of, who = pods(model), f"{model.metadata.namespace}/{model.metadata.name}"
+    asked: dict[Engine, tuple[str, str, str]] = {
+        "vLLM": (
+            f"max({WAITING}{{{of}}}) > 0 and max({KV_USAGE[0]}{{{of}}}) > 0.95",
+            "because the KV cache is full",
+            "a smaller engine.maxModelLen",
+        ),
+        "LlamaCpp": (f"max(llamacpp:requests_deferred{{{of}}}) > 0", "for a slot", "more engine.maxNumSeqs"),
+    }
+    expressions, causes, remedies = zip(*(said for engine, said in asked.items() if engine in engines), strict=True)
+    return alert(
+        model,
+        "AllodSaturated",
+        "warning",
+        "hardware",
+        expr="\nor\n".join(expressions),
+        lasting="10m",
+        says=f"Requests to model {who} wait {' or '.join(causes)}.",
+        do=f"Give it more replicas or {' or '.join(remedies)}: docs/troubleshooting.md, section Saturated.",
+    )
 
 
 def _p99(histogram: str, of: str) -> str:

@@ -24,15 +24,15 @@ WRONG, MISSING, BLIND = 60.0, 300.0, 600.0
 """Seconds for which something is wrong, a standby, GPUs or the operator are missing, or engines are not scraped, before anybody is told."""
 
 
-def ladder_rules(model: ModelDeployment) -> list[Rule]:
-    """From what is wrong to what makes these alerts blind."""
+def ladder_rules(model: ModelDeployment, *, on_gpus: bool) -> list[Rule]:
+    """From what is wrong to what makes these alerts blind. `on_gpus`: some revision that runs reserves any."""
     standby = [_failed_over(model), _flapping(model), _standby_not_ready(model)]
     return [
         _degraded(model),
         *(standby if model.spec.standby else []),
         _rollout_failed(model),
         _rollout_stalled(model),
-        *([_gpus_missing(model)] if model.spec.resources.gpu else []),
+        *([_gpus_missing(model)] if on_gpus else []),
         _operator_silent(model),
         *([_not_scraped(model)] if model.spec.monitoring.pod_monitor else []),
         *([_not_measured(model)] if model.spec.health.slos or rules(model.spec) else []),

@@ -11,13 +11,14 @@ from allod.render.metadata import metadata
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
+    from allod.render.mixture import Mixture
 
 API = "monitoring.coreos.com/v1/PodMonitor"
 SHORT = 60
 """Seconds of the window of an SLO below which it is scraped as often as the operator looks: a rate needs some samples in its window."""
 
 
-def pod_monitor(model: ModelDeployment) -> Manifest:
+def pod_monitor(model: ModelDeployment, runs: Mixture) -> Manifest:
     """The engine of every pod that has a page, with model and revision as labels allod_dev_model and allod_dev_revision."""
     short = any(slo.window.seconds < SHORT for slo in model.spec.health.slos)
     return {
@@ -28,15 +29,13 @@ def pod_monitor(model: ModelDeployment) -> Manifest:
             "selector": {"matchLabels": {MODEL: model.metadata.name}},
             "podTargetLabels": [MODEL, REVISION],
             "podMetricsEndpoints": [
-                {"port": "http", "path": "/metrics", "interval": "10s" if short else "15s"} | _leaders(model),
+                {"port": "http", "path": "/metrics", "interval": "10s" if short else "15s"} | (_leaders() if runs.grouped else {}),
             ],
         },
     }
 
 
-def _leaders(model: ModelDeployment) -> dict[str, Any]:
-    """Of the pods of one engine the first has its figures; the others have no page of them."""
-    if model.spec.nodes == 1:
-        return {}
+def _leaders() -> dict[str, Any]:
+    """Of the pods of one engine the first has its figures; the others have no page of them. Pods without a group are let through."""
     labels = [f"__meta_kubernetes_pod_label_{re.sub('[^A-Za-z0-9]', '_', name)}" for name in (REPLICA_GROUP, RANK)]
     return {"relabelings": [{"action": "drop", "sourceLabels": labels, "separator": ";", "regex": "[0-9]+;[1-9][0-9]*"}]}

@@ -13,15 +13,16 @@ from allod.render.monitoring.slorules import slo_rules
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
+    from allod.render.mixture import Mixture
 
 API = "monitoring.coreos.com/v1/PrometheusRule"
 
 
-def prometheus_rule(model: ModelDeployment) -> Manifest:
-    """The ladder, the engine, and for vLLM the service level objectives."""
+def prometheus_rule(model: ModelDeployment, runs: Mixture) -> Manifest:
+    """The ladder, the engines, and for vLLM the service level objectives."""
     meta = model.metadata
-    slos = slo_rules(model) if model.spec.engine.type == "vLLM" else []
-    rules = [*page_rules(model), *ladder_rules(model), *slos, *engine_rules(model)]
+    slos = slo_rules(model) if "vLLM" in runs.engines else []
+    rules = [*page_rules(model), *ladder_rules(model, on_gpus=runs.on_gpus), *slos, *engine_rules(model, runs.engines)]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Defaults
+    from allod.render.mixture import Mixture
 
 NAMESPACE = "kubernetes.io/metadata.name"
 """Label that Kubernetes itself puts on every namespace."""
@@ -18,16 +19,16 @@ DNS_PORTS = (53, 5353)
 """5353: the pods' port behind OpenShift's DNS Service. What a policy compares is the port behind the Service."""
 
 
-def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
-    """Clients and the operator reach the HTTP port, pods of the model each other; out goes DNS, and HTTPS where the engine downloads.
+def network_policy(model: ModelDeployment, defaults: Defaults, runs: Mixture) -> Manifest:
+    """Clients and the operator reach the HTTP port, pods of the model each other; out goes DNS, and HTTPS where an engine downloads.
 
     Where a replica has several pods, those of one group reach each other by a policy of the group's, and no other pods of the model do.
+    It is one policy for all revisions: what one of them needs to start again is open, and what must be closed to one is closed to all.
 
     Prometheus is a client: it belongs into networkPolicy.allowFrom. Probes need no rule, they come from the pod's own node.
     """
     mine = {"podSelector": {"matchLabels": {MODEL: model.metadata.name}}}
-    each_other = model.spec.nodes == 1
-    operator = {"namespaceSelector": {"matchLabels": {NAMESPACE: defaults.operator_namespace}}}
+    each_other = not runs.grouped
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -36,13 +37,13 @@ def network_policy(model: ModelDeployment, defaults: Defaults) -> Manifest:
             **mine,
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {"from": [*_clients(model), operator], "ports": [{"port": HTTP_PORT, "protocol": "TCP"}]},
+                _from_clients(model, defaults),
                 *([{"from": [mine]}] if each_other else []),
             ],
             "egress": [
                 *([{"to": [mine]}] if each_other else []),
                 {"ports": [{"port": port, "protocol": protocol} for port in DNS_PORTS for protocol in ("UDP", "TCP")]},
-                *_downloads(model),
+                *([{"ports": [{"port": 443, "protocol": "TCP"}]}] if runs.downloads else []),
             ],
         },
     }
@@ -62,19 +63,16 @@ def group_policy(model: ModelDeployment, revision: str, number: int) -> Manifest
 
 def standby_policy(model: ModelDeployment, standby: str, defaults: Defaults) -> Manifest:
     """The clients of the model may reach its standby too: policies add up, and the standby's own knows only its own clients."""
-    own = network_policy(model, defaults)["spec"]["ingress"][0]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": metadata(model, f"{model.metadata.name}.standby"),  # a dot: some model may well be called chat-standby
-        "spec": {"podSelector": {"matchLabels": {MODEL: standby}}, "policyTypes": ["Ingress"], "ingress": [own]},
+        "spec": {"podSelector": {"matchLabels": {MODEL: standby}}, "policyTypes": ["Ingress"], "ingress": [_from_clients(model, defaults)]},
     }
 
 
-def _clients(model: ModelDeployment) -> list[dict[str, Any]]:
+def _from_clients(model: ModelDeployment, defaults: Defaults) -> dict[str, Any]:
     allowed = model.spec.network_policy.allow_from
-    return [{"podSelector": {}}] if allowed is None else [peer.document() for peer in allowed]
-
-
-def _downloads(model: ModelDeployment) -> list[dict[str, Any]]:
-    return [{"ports": [{"port": 443, "protocol": "TCP"}]}] if model.spec.model.uri.scheme == "hf" else []
+    clients = [{"podSelector": {}}] if allowed is None else [peer.document() for peer in allowed]
+    operator = {"namespaceSelector": {"matchLabels": {NAMESPACE: defaults.operator_namespace}}}
+    return {"from": [*clients, operator], "ports": [{"port": HTTP_PORT, "protocol": "TCP"}]}

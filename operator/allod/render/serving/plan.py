@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from allod.domain.manifest import Manifest, Ref, ref
 from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION, child
 from allod.domain.plan import Ending, Plan
+from allod.domain.serving.groups.group import leads
+from allod.domain.serving.groups.regroup import GRACE
 from allod.render.metadata import finished
+from allod.render.mixture import of_revisions
 from allod.render.monitoring import podmonitor, prometheusrule
 from allod.render.serving import adapters, httproute, vllm
 from allod.render.serving.configmap import watchdog_configmap
@@ -47,8 +50,8 @@ def plan(seen: Seen, decision: Decision) -> Plan:
 
 
 def _endings(decision: Decision) -> Iterator[Ending]:
-    """Each pod once: who hangs is not waited for."""
-    yield from (Ending(pod, 0) for pod in decision.fence)
+    """Each pod once: who hangs is not waited for, as clients wait on it; ranks that wait for it have no client."""
+    yield from (Ending(pod, 0 if leads(pod) else GRACE) for pod in decision.fence)
     yield from (Ending(pod, each.grace) for each in decision.regroups for pod in each.pods if pod not in decision.fence)
 
 
@@ -65,7 +68,8 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
         if decision.away:  # nobody remembers any revision, and the standby goes on answering
             yield from _traffic(seen, decision, "")
         return
-    yield network_policy(model, seen.defaults)
+    runs = of_revisions((each for each in decision.revisions if each.hash in decision.allocation), model.spec)
+    yield network_policy(model, seen.defaults, runs)
     yield disruption_budget(model)
     if standby := _standby(seen, decision):
         yield standby_policy(model, standby, seen.defaults)
@@ -73,9 +77,9 @@ def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
         yield from _revision(seen, decision, revision)
     yield from _traffic(seen, decision, decision.home)
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
-        yield podmonitor.pod_monitor(model)
+        yield podmonitor.pod_monitor(model, runs)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
-        yield prometheusrule.prometheus_rule(model)
+        yield prometheusrule.prometheus_rule(model, runs)
 
 
 def _traffic(seen: Seen, decision: Decision, home: str) -> Iterator[Manifest]:
@@ -104,7 +108,7 @@ def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Ma
     listed = adapters.ordered(seen.model, revision)
     keeps, asks = listed is not None, vllm.asks_hub(kept)
     configmap = watchdog_configmap(seen.model, revision.hash, keeps_adapters=keeps, nodes=revision.nodes, asks_hub=asks)
-    if _needs_watchdog(kept) and ref(configmap) not in _there(seen):
+    if vllm.watched(kept) and ref(configmap) not in _there(seen):
         yield configmap
     if listed is not None:
         yield adapters.adapters_configmap(seen.model, revision.hash, listed)
@@ -122,12 +126,6 @@ def _pods(seen: Seen, decision: Decision, revision: Revision, kept: Manifest) ->
     for number in range(replicas):
         yield group_policy(seen.model, revision.hash, number)
         yield grouped(kept, number)
-
-
-def _needs_watchdog(kept: Manifest) -> bool:
-    """Whether the pods mount it: asked of what was rendered, for the spec may mean another engine by now."""
-    volumes = kept["spec"]["template"]["spec"].get("volumes") or []
-    return any(volume.get("configMap", {}).get("name") == kept["metadata"]["name"] for volume in volumes)
 
 
 def _obsolete(seen: Seen, decision: Decision, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:

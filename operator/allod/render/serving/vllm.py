@@ -47,6 +47,12 @@ def asks_hub(kept: Manifest) -> bool:
     return any(HUB_PROGRAM in (part.get("command") or ()) for part in kept["spec"]["template"]["spec"]["containers"])
 
 
+def watched(kept: Manifest) -> bool:
+    """Whether the pods of a StatefulSet mount our programs, so are of vLLM: asked of what was rendered, as above."""
+    volumes = kept["spec"]["template"]["spec"].get("volumes") or []
+    return any(volume.get("configMap", {}).get("name") == kept["metadata"]["name"] for volume in volumes)
+
+
 def args(model: ModelDeployment, source: Source) -> list[str]:
     """Flags of `vllm serve`. The user's come last, where argparse lets the later one win."""
     spec, engine = model.spec, model.spec.engine
