@@ -73,7 +73,7 @@ class Operator:
         metrics.depth(lambda: len(self._queue))
         self._store = Store(self._changed, self._wrote)
         self._discovery = Discovery(kube)
-        self._lister = Lister(kube, self._store, self._discovery, namespaces=settings.namespaces, look_at=self._look_at, backoff=RETRIES)
+        self._lister = Lister(kube, self._store, self._discovery, namespaces=settings.namespaces, look_at=self._look_over, backoff=RETRIES)
         self._lease = Lease(kube, lease_ref(settings.namespace), settings.pod_name, timing)
         self._figures = EngineReader(pages, self._store.get, self._engine_answered)
         self._heartbeats = Heartbeats(self._store.get, self._heard_of, metrics)
@@ -171,6 +171,11 @@ class Operator:
         # A replica that waits keeps no backlog: when it leads, a listing names every model.
         if self._leads:
             self._queue.add(model)
+
+    def _look_over(self, model: Ref) -> None:
+        """Though nothing happened: it may wait for what did."""
+        if self._leads:
+            self._queue.add_patient(model)
 
     def _changed(self, old: Manifest | None, new: Manifest | None) -> None:
         for each in concerned(self._store, old, new):

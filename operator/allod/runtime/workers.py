@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, NoReturn
@@ -46,6 +47,8 @@ class Workers:
                 started = perf_counter()
                 result = await self._one(key)
                 self._metrics.reconciled(key.kind, result, perf_counter() - started)
+            # A look at an unchanged model waits for nothing: a resync of many would hold up lease, heartbeats and pages until its end.
+            await asyncio.sleep(0)
 
     async def _one(self, key: Ref) -> str:
         """Reconcile one key and decide when it is looked at again. Returns the word for the metrics."""

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound="Hashable")
 
+AHEAD = 4
+"""Keys of events that may go ahead of a patient one in a row: a resync takes longer in busy times, and still ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -39,6 +42,9 @@ class WorkQueue(Generic[K]):
 
     A key is *dirty* when it waits and *busy* while a worker has it. Adding a dirty key changes nothing; adding a busy one makes it
     dirty again once the worker is done. So however fast events come, one key has one worker, and the last event is never lost.
+
+    There are two lanes, and each gives its keys in the order in which they came. *Patient* keys are of looks that nothing asked for: a
+    failover must not wait for a thousand of them, so they let others go ahead, `AHEAD` at most for each of them.
     """
 
     def __init__(self, backoff: Backoff, on_wait: Callable[[float], None] = lambda _: None) -> None:
@@ -47,25 +53,29 @@ class WorkQueue(Generic[K]):
         self._on_wait = on_wait
         self._dirty: dict[K, float] = {}
         """When each was added, in order: a dict is a set that remembers the order."""
+        self._patient: dict[K, float] = {}
+        """The same, of those that let others go ahead. No key is in both."""
+        self._ahead = 0
+        """How many went ahead of the first of them."""
         self._busy: set[K] = set()
-        self._again: dict[K, float] = {}
+        self._again: dict[K, tuple[float, bool]] = {}
+        """When each was added during the work on it, and whether it is patient."""
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._filled = asyncio.Event()
 
     def __len__(self) -> int:
         """How many wait now, the delayed ones not counted."""
-        return len(self._dirty) + len(self._again)
+        return len(self._dirty) + len(self._patient) + len(self._again)
 
     def add(self, key: K) -> None:
         """Work on the key as soon as a worker is free."""
         self._cancel_timer(key)
-        now = asyncio.get_running_loop().time()
-        if key in self._busy:
-            self._again.setdefault(key, now)
-        else:
-            self._dirty.setdefault(key, now)
-            self._filled.set()
+        self._add(key, patient=False)
+
+    def add_patient(self, key: K) -> None:
+        """Work on the key when others leave a worker free. A delay that is shorter than that still counts."""
+        self._add(key, patient=True)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Work on the key after a delay, or sooner if it is added meanwhile. Of two delays the shorter counts."""
@@ -90,20 +100,20 @@ class WorkQueue(Generic[K]):
     @asynccontextmanager
     async def take(self) -> AsyncIterator[K]:
         """Wait for a key and hold it: nobody else gets it until the block ends."""
-        while not self._dirty:
+        while not (self._dirty or self._patient):
             self._filled.clear()
             await self._filled.wait()
-        key = next(iter(self._dirty))
-        added = self._dirty.pop(key)
+        lane = self._lane()
+        key = next(iter(lane))
+        added = lane.pop(key)
         self._busy.add(key)
         self._on_wait(asyncio.get_running_loop().time() - added)
         try:
             yield key
         finally:
             self._busy.discard(key)
-            if (added_again := self._again.pop(key, None)) is not None:
-                self._dirty.setdefault(key, added_again)
-                self._filled.set()
+            if (again := self._again.pop(key, None)) is not None:
+                self._wait(key, *again)
 
     async def serve(self, work: Callable[[K], Awaitable[None]]) -> NoReturn:
         """Work on keys for ever. Several may do so at once. `work` says itself when a key is due again.
@@ -117,6 +127,30 @@ class WorkQueue(Generic[K]):
                 except Exception as problem:  # what one pod answers must not end the operator of all
                     delay = self.retry(key)
                     log.exception("a task failed", extra={"object": str(key), "seconds": round(delay, 1), "error": str(problem)})
+
+    def _add(self, key: K, *, patient: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        if key in self._busy:
+            since, was_patient = self._again.get(key, (now, True))
+            self._again[key] = since, patient and was_patient
+        else:
+            self._wait(key, now, patient)
+
+    def _wait(self, key: K, since: float, patient: bool) -> None:  # noqa: FBT001  # as it stands in `_again`
+        """Into its lane. Once an event asks for it, it is no longer patient."""
+        if not patient:
+            self._dirty.setdefault(key, self._patient.pop(key, since))
+        elif key not in self._dirty:
+            self._patient.setdefault(key, since)
+        self._filled.set()
+
+    def _lane(self) -> dict[K, float]:
+        """From where the next key comes."""
+        if self._dirty and (not self._patient or self._ahead < AHEAD):
+            self._ahead += bool(self._patient)
+            return self._dirty
+        self._ahead = 0
+        return self._patient
 
     def _cancel_timer(self, key: K) -> None:
         if (timer := self._timers.pop(key, None)) is not None:

@@ -98,3 +98,25 @@ async def test_a_bug_in_one_model_does_not_stop_the_others() -> None:
     await asyncio.sleep(1)
     assert done == ["good"]
     task.cancel()
+
+
+async def test_the_loop_turns_between_looks_that_wait_for_nothing() -> None:
+    queue: WorkQueue[Ref] = WorkQueue(Backoff(first=1, cap=30))
+    told: list[str] = []
+
+    async def reconcile(key: Ref) -> Outcome:
+        told.append(key.name)
+        return Outcome()
+
+    async def heartbeat() -> None:
+        told.append("heartbeat")
+
+    task = asyncio.create_task(Workers(queue, reconcile, Metrics()).run())
+    for number in range(100):
+        queue.add(Ref(KEY.api_version, KEY.kind, "ai", f"chat-{number}"))
+    await asyncio.sleep(0)
+    await asyncio.create_task(heartbeat())
+    assert told.index("heartbeat") <= 2
+    await asyncio.sleep(1)
+    assert len(told) == 101
+    task.cancel()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from allod.runtime.workqueue import Backoff, WorkQueue
+from allod.runtime.workqueue import AHEAD, Backoff, WorkQueue
 
 pytestmark = pytest.mark.looptime
 
@@ -33,6 +33,54 @@ async def test_keys_are_worked_on_in_the_order_in_which_they_came(queue: WorkQue
     for key in ("a", "b", "a", "c"):
         queue.add(key)
     assert [await taken(queue) for _ in range(3)] == ["a", "b", "c"]
+
+
+async def test_what_happens_during_a_resync_does_not_wait_for_its_end(queue: WorkQueue[str]) -> None:
+    for number in range(1000):
+        queue.add_patient(f"quiet {number}")
+    await taken(queue)
+    queue.add("failover")
+    assert await taken(queue) == "failover"
+    assert [await taken(queue) for _ in range(2)] == ["quiet 1", "quiet 2"], "in the order in which they came"
+    assert len(queue) == 997
+
+
+async def test_a_resync_ends_however_much_happens(queue: WorkQueue[str]) -> None:
+    for number in range(3):
+        queue.add_patient(f"quiet {number}")
+    order = []
+    for number in range(20):
+        queue.add(f"busy {number}")
+        queue.add(f"busy {number + 1}")
+        order.append(await taken(queue))
+    quiet = [place for place, key in enumerate(order) if key.startswith("quiet")]
+    assert quiet == [AHEAD, 2 * AHEAD + 1, 3 * AHEAD + 2]
+
+
+async def test_a_patient_key_goes_ahead_once_an_event_asks_for_it(queue: WorkQueue[str]) -> None:
+    for key in ("a", "b", "c"):
+        queue.add_patient(key)
+    queue.add("c")
+    queue.add_patient("c")
+    assert [await taken(queue) for _ in range(3)] == ["c", "a", "b"]
+    assert len(queue) == 0
+
+
+async def test_a_patient_key_holds_up_no_deadline(queue: WorkQueue[str]) -> None:
+    queue.add_after("chat", 2)
+    queue.add_patient("chat")
+    await taken(queue)
+    await taken(queue)
+    assert asyncio.get_running_loop().time() == 2
+
+
+async def test_what_an_event_asks_for_during_the_work_is_no_longer_patient(queue: WorkQueue[str]) -> None:
+    queue.add("chat")
+    async with queue.take():
+        queue.add_patient("chat")
+        queue.add("chat")
+        queue.add_patient("quiet")
+    assert [await taken(queue) for _ in range(2)] == ["chat", "quiet"]
 
 
 async def test_a_key_that_is_being_worked_on_is_not_given_to_another_worker(queue: WorkQueue[str]) -> None:
