@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.api.modeldeployment import Model, ModelDeployment, ModelDeploymentSpec
-from allod.domain.manifest import Ref, ref
-from allod.domain.names import MODEL, RANK, REVISION, child
+from allod.domain.manifest import Ref
+from allod.domain.names import MODEL, RANK, REVISION
 from allod.domain.serving.canary.canary import rules
-from allod.domain.serving.claim import Claim, Held, held, served_names, standby_of
+from allod.domain.serving.claim import served_names, standby_of
 from allod.domain.serving.health.evidence import SILENT
-from allod.domain.serving.seen import Companion, Neighbour, Seen
+from allod.domain.serving.seen import Companion, Seen
+from allod.reconcile.claims import leans_on, neighbours, snapshot
 from allod.reconcile.world import Pair
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def observe(
         children=children,
         pods=pods,
         defaults=defaults,
-        neighbours=tuple(_neighbours(world, model, begun)),
+        neighbours=tuple(neighbours(world, model, begun)),
         apis=apis,
         figures=senses.figures.of(pods),
         beats=beats,
@@ -87,49 +88,10 @@ def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Man
     """Pods of its StatefulSets, and those that outlive their StatefulSet while they terminate: they still hold GPUs."""
     for uid in statefulsets:
         yield from (each for each in world.owned(uid) if each["kind"] == "Pod")
-    for pod in world.all("v1", "Pod", model["metadata"]["namespace"]):
-        meta = pod["metadata"]
-        if "deletionTimestamp" in meta and (meta.get("labels") or {}).get(MODEL) == model["metadata"]["name"]:
-            owners = {each["uid"] for each in meta.get("ownerReferences") or ()}
-            if not owners & statefulsets:
-                yield pod
-
-
-def _neighbours(world: World, model: Manifest, begun: Container[Ref]) -> Iterator[Neighbour]:
-    for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, model["metadata"]["namespace"]):
-        if other["metadata"]["uid"] != model["metadata"]["uid"]:
-            told = claim(world, other)
-            needs = bool(((other.get("status") or {}).get("standby") or {}).get("needed"))
-            holds = Held(told.asks) if not told.held.names and ref(other) in begun else told.held
-            yield Neighbour(told.name, told.created, told.asks, holds, told.standby, told.traffic, needs)
-
-
-def claim(world: World, model: Manifest) -> Claim:
-    """What a ModelDeployment says of names, read from the document so that one we cannot understand counts too."""
-    meta, status = model["metadata"], model.get("status") or {}
-    name, asks = meta["name"], model.get("spec") or {}
-    snapshot = _snapshot(world, meta["namespace"], name, status.get("activeRevision"))
-    # A ControllerRevision that somebody deleted is written again: until then its spec is the best guess.
-    holds = held(name, status, snapshot or asks)
-    return Claim(name, meta["creationTimestamp"], served_names(name, asks), holds, standby_of(asks), _traffic(model))
-
-
-def _snapshot(world: World, namespace: str, model: str, revision: str | None) -> Manifest | None:
-    """The spec that a revision was made of. None: nobody remembers."""
-    kept = world.get(Ref("apps/v1", "ControllerRevision", namespace, child(model, revision))) if revision else None
-    spec: Manifest | None = kept["data"].get("spec") if kept else None
-    return spec
-
-
-def leans_on(model: Manifest) -> frozenset[str]:
-    """Names of the ModelDeployments that answer for this one, or could: the standby of the spec, and who has the traffic."""
-    return frozenset({name for name in (standby_of(model.get("spec") or {}), _traffic(model)) if name})
-
-
-def _traffic(model: Manifest) -> str | None:
-    traffic = (model.get("status") or {}).get("traffic") or {}
-    name: str | None = traffic.get("name") if traffic.get("target") == "Standby" else None
-    return name
+    for pod in world.leaving(model["metadata"]["namespace"], model["metadata"]["name"]):
+        owners = {each["uid"] for each in pod["metadata"].get("ownerReferences") or ()}
+        if not owners & statefulsets:
+            yield pod
 
 
 def _companion(world: World, namespace: str, name: str) -> Companion | None:
@@ -139,7 +101,7 @@ def _companion(world: World, namespace: str, name: str) -> Companion | None:
     service = world.get(Ref("v1", "Service", namespace, there["metadata"]["name"]))
     selector = ((service or {}).get("spec") or {}).get("selector") or {}
     revision = selector.get(REVISION) if selector.get(MODEL) == name else None
-    spec, made_of = there["spec"], _snapshot(world, namespace, name, revision)
+    spec, made_of = there["spec"], snapshot(world, namespace, name, revision)
     return Companion(
         name=there["metadata"]["name"],
         served_names=served_names(there["metadata"]["name"], spec),

@@ -28,8 +28,14 @@ class World(Protocol):
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         """Objects that name this uid as an owner, and Events about it."""
 
-    def all(self, api_version: str, kind: str, namespace: str) -> tuple[Manifest, ...]:
-        """All objects of a kind in a namespace."""
+    def naming(self, namespace: str, names: Iterable[str]) -> tuple[Manifest, ...]:
+        """ModelDeployments of a namespace that have to do with one of these names.
+
+        They ask for it, a remembered revision of theirs has it, or who answers for them is called so.
+        """
+
+    def leaving(self, namespace: str, model: str) -> tuple[Manifest, ...]:
+        """Pods that say they belong to this model, and terminate."""
 
     def refs(self, api_version: str, kind: str) -> tuple[Ref, ...]:
         """Identities of all objects of a kind."""

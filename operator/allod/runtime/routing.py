@@ -8,7 +8,7 @@ from allod.adapters.resources import MODELDEPLOYMENTS, STATEFULSETS
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import MODEL
 from allod.domain.serving.claim import served_names
-from allod.reconcile.observe import claim, leans_on
+from allod.reconcile.claims import claim, leans_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def companions(world: World, manifest: Manifest) -> Iterator[Ref]:
 
 def _primaries(world: World, namespace: str, standby: str) -> Iterator[Ref]:
     """Models for which this one answers, or could."""
-    for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, namespace):
+    for other in world.naming(namespace, (standby,)):
         if standby in leans_on(other):
             yield ref(other)
 
@@ -71,7 +71,7 @@ def rivals(world: World, manifest: Manifest) -> Iterator[Ref]:
     if manifest["kind"] != MODELDEPLOYMENTS.kind:
         return
     meta, names = manifest["metadata"], claim(world, manifest).names
-    for other in world.all(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, meta["namespace"]):
+    for other in world.naming(meta["namespace"], names):
         name = other["metadata"]["name"]
         if name != meta["name"] and names & served_names(name, other.get("spec") or {}):
             yield ref(other)

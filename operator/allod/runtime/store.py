@@ -13,11 +13,13 @@ import sys
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.domain.manifest import Ref, ref
 from allod.domain.names import MODEL
+from allod.reconcile.claims import names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from allod.adapters.kube import Listing
     from allod.adapters.resources import Resource
@@ -55,7 +57,7 @@ class Index(Generic[K]):
 
 
 class Store:
-    """Objects by identity, by owner, and by kind and namespace. All calls from the event loop's thread."""
+    """Objects by identity, by owner, by kind, and models by the names that they have to do with. All calls from the event loop's thread."""
 
     def __init__(self, heard: Heard = lambda _old, _new: None, wrote: Heard = lambda _old, _new: None) -> None:
         """`heard(old, new)` is called on each change; None where there was, or is, no object. `wrote(old, new)` is called on own writes."""
@@ -63,8 +65,13 @@ class Store:
         self._objects: dict[Ref, Manifest] = {}
         self._owned: Index[str] = Index()
         """By uid of an owner, or of what an Event is about."""
-        self._kinds: Index[tuple[str, str, str]] = Index()
-        """By apiVersion, kind and namespace."""
+        self._kinds: Index[tuple[str, str]] = Index()
+        """By apiVersion and kind."""
+        self._names: Index[tuple[str, str]] = Index()
+        """By namespace and a name that a model, or a revision of one, has to do with. A namespace may have a thousand models, and each look
+        at one asks for its rivals."""
+        self._leaving: Index[tuple[str, str]] = Index()
+        """Pods that terminate, by namespace and model."""
         self._gone: dict[str, float] = {}
         """Those deleted since the last listing began, and up to which version: a late event must not bring them back. A later one does: a
         watch tells it as a deletion too when an object loses the label by which we watch, and it may get it again."""
@@ -77,13 +84,18 @@ class Store:
         """Objects that name this uid as an owner, and Events about it."""
         return tuple(self._objects[each] for each in self._owned.of(uid))
 
-    def all(self, api_version: str, kind: str, namespace: str) -> tuple[Manifest, ...]:
-        """All objects of a kind in a namespace."""
-        return tuple(self._objects[each] for each in self._kinds.of((api_version, kind, namespace)))
+    def naming(self, namespace: str, names: Iterable[str]) -> tuple[Manifest, ...]:
+        """ModelDeployments of a namespace that have to do with one of these names."""
+        found = dict.fromkeys(self._model_of(each) for name in names for each in self._names.of((namespace, name)))
+        return tuple(self._objects[each] for each in found if each in self._objects)
+
+    def leaving(self, namespace: str, model: str) -> tuple[Manifest, ...]:
+        """Pods that say they belong to this model, and terminate."""
+        return tuple(self._objects[each] for each in self._leaving.of((namespace, model)))
 
     def refs(self, api_version: str, kind: str) -> tuple[Ref, ...]:
         """Identities of all objects of a kind."""
-        return tuple(each for each in self._objects if (each.api_version, each.kind) == (api_version, kind))
+        return tuple(self._kinds.of((api_version, kind)))
 
     def put(self, manifest: Manifest) -> None:
         """Take note of an object as it is. No news when what is known is as new, or when it is known to be gone."""
@@ -141,9 +153,8 @@ class Store:
         if old is not None:
             self._forget(target, old)
         self._objects[target] = new
-        self._kinds.add(_kind(target), target)
-        for uid in owners(new):
-            self._owned.add(uid, target)
+        for index, key in self._found_under(target, new):
+            index.add(key, target)
         return True
 
     def _unset(self, gone: Manifest, until: float) -> Manifest | None:
@@ -156,9 +167,21 @@ class Store:
         return self._objects.pop(target)
 
     def _forget(self, target: Ref, old: Manifest) -> None:
-        self._kinds.discard(_kind(target), target)
-        for uid in owners(old):
-            self._owned.discard(uid, target)
+        for index, key in self._found_under(target, old):
+            index.discard(key, target)
+
+    def _found_under(self, target: Ref, manifest: Manifest) -> Iterator[tuple[Index[Any], Hashable]]:
+        yield self._kinds, (target.api_version, target.kind)
+        yield from ((self._owned, uid) for uid in owners(manifest))
+        yield from ((self._names, (target.namespace, name)) for name in names_in(manifest))
+        if target.kind == "Pod" and "deletionTimestamp" in manifest["metadata"]:
+            yield self._leaving, (target.namespace, model_label(manifest))
+
+    def _model_of(self, target: Ref) -> Ref:
+        """Of a model or a revision of it."""
+        if target.kind == MODELDEPLOYMENTS.kind:
+            return target
+        return Ref(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind, target.namespace, model_label(self._objects[target]))
 
 
 def needed(manifest: Manifest) -> Manifest:
@@ -189,10 +212,6 @@ def owners(manifest: Manifest) -> Iterable[str]:
 def model_label(manifest: Manifest) -> str:
     """Name of the model that an object says it belongs to; empty when it says nothing."""
     return str((manifest["metadata"].get("labels") or {}).get(MODEL, ""))
-
-
-def _kind(target: Ref) -> tuple[str, str, str]:
-    return target.api_version, target.kind, target.namespace
 
 
 def _version(manifest: Manifest) -> int:

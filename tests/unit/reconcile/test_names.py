@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from allod.reconcile.claims import neighbours
 from allod.runtime.routing import model_ref
+from allod.runtime.store import Store
 from support.drive import NAMESPACE, SPEC, Drive
 
 if TYPE_CHECKING:
@@ -135,3 +137,16 @@ async def test_a_name_is_free_when_the_one_that_had_it_has_moved_to_another(driv
     await drive.settle()
     assert running(drive) == {"a", "b"}
     assert refused(drive) == set()
+
+
+def test_of_many_models_a_look_at_one_reads_those_that_have_to_do_with_its_names() -> None:
+    drive = Drive()
+    for number in range(200):
+        drive.create(f"model-{number}", standby={"modelDeploymentRef": {"name": "small"}})
+    for name, spec in (("chat", {}), ("rival", {"model": SPEC["model"] | {"aliases": ["chat"]}}), ("small", {})):
+        drive.create(name, **spec)
+    store = Store()
+    for each in drive.cluster.objects.values():
+        store.put(each)
+    found = {name: [each.name for each in neighbours(store, drive.model(name), ())] for name in ("chat", "model-7", "small")}
+    assert (found["chat"], found["model-7"], len(found["small"])) == (["rival"], [], 200)

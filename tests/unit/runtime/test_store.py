@@ -8,6 +8,7 @@ import pytest
 from allod.adapters.kube import Listing
 from allod.adapters.resources import REFUSALS, STATEFULSETS, resource
 from allod.domain.manifest import Ref, ref
+from allod.domain.names import API_VERSION, MODEL
 from allod.runtime.store import Store
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def test_a_new_object_replaces_one_of_the_same_name_in_every_index(store: Store)
     store.put(thing(uid="new", version=20, metadata={"ownerReferences": [{"uid": "other"}]}))
     assert store.owned("mother") == ()
     assert [each["metadata"]["uid"] for each in store.owned("other")] == ["new"]
-    assert len(store.all("apps/v1", "StatefulSet", "ai")) == 1
+    assert store.refs("apps/v1", "StatefulSet") == (CHAT,)
 
 
 def test_a_listing_drops_what_is_gone_and_keeps_what_came_later(store: Store, heard: Heard) -> None:
@@ -198,3 +199,42 @@ def test_what_a_listing_did_not_show_is_not_brought_back_by_what_was_before_it(s
     store.replace(STATEFULSETS, "", Listing((), "40"))
     store.put(thing(version=39))
     assert store.get(CHAT) is None
+
+
+def model(name: str, served: str, *, version: int = 5, **more: Any) -> Manifest:
+    made = thing("ModelDeployment", name, uid=name, version=version, spec={"model": {"servedName": served}}, **more)
+    return made | {"apiVersion": API_VERSION}
+
+
+def named(store: Store, *names: str) -> set[str]:
+    return {each["metadata"]["name"] for each in store.naming("ai", names)}
+
+
+def test_a_model_is_found_by_the_names_that_it_asks_for_until_it_asks_for_others(store: Store) -> None:
+    store.put(model("chat", "qwen"))
+    store.put(model("other", "llama"))
+    assert named(store, "qwen") == {"chat"}
+    assert named(store, "qwen", "llama", "chat") == {"chat", "other"}
+    store.put(model("chat", "llama", version=6))
+    assert (named(store, "qwen"), named(store, "llama")) == (set(), {"chat", "other"})
+    store.drop(model("chat", "llama", version=7))
+    assert named(store, "llama") == {"other"}
+    assert store.naming("legal", ("llama",)) == ()
+
+
+def test_a_model_is_found_by_the_names_of_its_revisions_and_by_who_answers_for_it(store: Store) -> None:
+    kept = thing("ControllerRevision", "chat-1", metadata={"labels": {MODEL: "chat"}}, data={"spec": {"model": {"servedName": "old"}}})
+    store.put(kept | {"apiVersion": "apps/v1"})
+    assert named(store, "old") == set(), "its model is not known yet"
+    store.put(model("chat", "new", status={"traffic": {"target": "Standby", "name": "small"}}))
+    assert named(store, "old") == named(store, "small") == {"chat"}
+
+
+def test_the_pods_of_a_model_that_terminate_are_found_by_its_name(store: Store) -> None:
+    labels = {"labels": {MODEL: "chat"}}
+    store.put(thing("Pod", "chat-0", version=5, metadata=labels, spec={"containers": []}))
+    assert store.leaving("ai", "chat") == ()
+    store.put(thing("Pod", "chat-0", version=6, metadata=labels | {"deletionTimestamp": "2026-11-20T00:00:00Z"}, spec={"containers": []}))
+    assert [each["metadata"]["name"] for each in store.leaving("ai", "chat")] == ["chat-0"]
+    store.drop(thing("Pod", "chat-0", version=7))
+    assert store.leaving("ai", "chat") == ()
