@@ -258,3 +258,29 @@ def test_an_operator_of_some_namespaces_needs_rights_in_these_alone_and_touches_
     assert "status" not in theirs.get()
     assert refused(log, USER) == set()
     assert operator.complaints() == []
+
+
+def test_a_namespace_that_takes_the_operators_role_along_stops_no_other(apart: ControlPlane, tmp_path: Path) -> None:
+    install_ours(apart)
+    ours, legal = Models(apart, "ai"), Models(apart, "legal")
+    operator = Operator(grant(apart, tmp_path, 'namespaces=["ai", "legal"]'), tmp_path, ALLOD_NAMESPACES="ai,legal")
+    binding = apart.kubectl("get", "rolebinding", "allod", "--namespace=legal", "--output=json")
+    for models in (ours, legal):
+        models.create()
+    with running(operator):
+        for models in (ours, legal):
+            models.wait_settled()
+        apart.kubectl("delete", "rolebinding", "allod", "--namespace=legal")
+        operator.end(signal.SIGTERM)
+        operator.start()
+        operator.wait_ready()
+        until("it says what it cannot see", lambda: "in the namespace legal, so its models are left alone" in operator.page("/readyz")[1])
+        operator.wait_leading()
+        legal.edit(engine={"maxModelLen": 2048})
+        ours.edit(engine={"maxModelLen": 2048})  # by a watch event: of one namespace it still comes
+        ours.wait_settled()
+        assert len(legal.names("StatefulSet")) == 1, "it does not begin anew where it sees nothing"
+        apart.kubectl("create", "--filename=-", stdin=re.sub(r'"(resourceVersion|uid)": "[^"]*",?', "", binding))
+        legal.wait_settled(seconds=120)
+        until("nothing is left to say", lambda: operator.page("/readyz") == (200, "ok\n"))
+    assert operator.complaints() == []

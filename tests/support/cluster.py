@@ -10,7 +10,7 @@ import itertools
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from allod.adapters.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
 from allod.adapters.kube import Listing
 from allod.adapters.resources import OPTIONAL, REQUIRED, WRITTEN_ONLY
 from allod.domain.manifest import Ref, ref
@@ -41,6 +41,8 @@ class FakeCluster:
         """Every get and list, as (verb, object or plural)."""
         self.down = False
         """The API server does not answer."""
+        self.forbidden: set[tuple[str, str]] = set()
+        """Plural and namespace of lists that are refused, as by RBAC. "*" stands for every kind."""
         self.kinds = {(each.api_version, each.kind) for each in (*REQUIRED, *WRITTEN_ONLY)}
         """Served. Add those of `OPTIONAL` to install the Prometheus operator."""
         self._applied: dict[Ref, Manifest] = {}
@@ -69,6 +71,8 @@ class FakeCluster:
     async def list(self, of: Resource, namespace: str = "") -> Listing:
         self._answer(of.api_version, of.kind)
         self.reads.append(("list", of.plural))
+        if self.forbidden & {(of.plural, namespace), ("*", namespace)}:
+            raise Invalid(f"list: {of.plural} is forbidden")
         return Listing(tuple(deepcopy(each) for each in self._all(of, namespace)), str(next(self._numbers)))
 
     async def create(self, manifest: Manifest) -> Manifest:

@@ -149,7 +149,7 @@ class Drive:
         conditions = self.model(name).get("status", {}).get("conditions", ())
         return next((each for each in conditions if each["type"] == kind), {})
 
-    def _apis(self) -> frozenset[str]:
+    def _apis(self, _namespace: str) -> frozenset[str]:
         return frozenset(f"{each.api_version}/{each.kind}" for each in OPTIONAL if (each.api_version, each.kind) in self.cluster.kinds)
 
     def _wrote(self, old: Manifest | None, new: Manifest | None) -> None:

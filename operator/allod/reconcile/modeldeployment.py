@@ -40,11 +40,11 @@ class ModelDeployments:
         senses: Senses,
         *,
         defaults: Defaults,
-        apis: Callable[[], frozenset[str]],
+        apis: Callable[[str], frozenset[str]],
         clock: Callable[[], datetime],
         identity: str,
     ) -> None:
-        """`apis()` gives the optional APIs that the cluster serves now, `clock()` the time in UTC."""
+        """`apis(namespace)` gives the optional APIs that are there for us now, `clock()` the time in UTC."""
         self._senses, self._defaults, self._apis, self._clock = senses, defaults, apis, clock
         self._apply = Apply(kube, senses.world, identity)
         self._moved: dict[str, datetime] | None = None
@@ -64,7 +64,7 @@ class ModelDeployments:
                 self._senses,
                 model,
                 defaults=self._defaults,
-                apis=self._apis(),
+                apis=self._apis(key.namespace),
                 moved_lately=self._moved_but(model, now),
                 begun=self._begun,
             )

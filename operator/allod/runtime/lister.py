@@ -1,19 +1,25 @@
-"""Lists everything at the start, every ten minutes, and when a watch stream broke: the store is complete whatever the watches miss."""
+"""Lists everything at the start, every ten minutes, and when a watch stream broke: the store is complete whatever the watches miss.
+
+A list that is refused stops nobody else: what was known there stays, and `refused` says whose models are to be left alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from allod.adapters.errors import ApiError, NotFound
+from allod.adapters.errors import ApiError, Invalid, NotFound
 from allod.adapters.resources import MODELDEPLOYMENTS, OPTIONAL
 from allod.runtime.complaint import Complaint
+from allod.runtime.refused import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from allod.adapters.kube import Kube
+    from allod.adapters.resources import Resource
     from allod.domain.manifest import Ref
     from allod.runtime.discovery import Discovery
     from allod.runtime.store import Store
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 
 PERIOD = 600.0
 """Seconds between two listings of a quiet cluster. Each is followed by a look at every model: the resync."""
+REFUSED_AGAIN = 60.0
+"""Seconds until it is asked again for what was refused: no event tells that a right was granted."""
 JITTER = 0.1
 """Up to this part more, by chance: replicas do not list together."""
 SETTLE = 1.0
@@ -48,11 +56,19 @@ class Lister:
         self._complaint = Complaint(
             "the cluster cannot be listed", "the cluster is known", "the first listing of the cluster is not finished"
         )
+        self._parts = Complaint("a part of the cluster cannot be listed", "all of the cluster can be listed")
+        self.refused = Refused()
+        """What the store does not know, or only as it was."""
 
     @property
     def problem(self) -> str:
         """Why the store is not to be trusted, a sentence for /readyz. Empty when it is."""
         return self._complaint.problem
+
+    @property
+    def remark(self) -> str:
+        """Which part of the store is not to be trusted, sentences for /readyz. Empty: none."""
+        return self._parts.problem
 
     def hint(self) -> None:
         """A watch stream began afresh: it may have missed deletions."""
@@ -77,30 +93,68 @@ class Lister:
                 self._complaint.say(str(problem))
                 await asyncio.sleep(self._backoff.delay(failures))
             else:
-                return self._complaint.say("")
+                return self._say()
+
+    def _say(self) -> None:
+        """Nobody has to be told that a part is refused where nothing is left to work on."""
+        problem, blind = self.refused.problem, all(self.refused.blinds(each) for each in self._namespaces)
+        self._complaint.say(problem if blind else "")
+        if not blind:
+            self._parts.say(problem)
 
     async def _until_due(self) -> None:
-        try:
-            async with asyncio.timeout(PERIOD * (1 + JITTER * random.random())):  # noqa: S311  # jitter is no secret
-                await self._due.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(SETTLE)
-        self._due.clear()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PERIOD * (1 + JITTER * random.random())  # noqa: S311  # jitter is no secret
+        while (left := until - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(left, REFUSED_AGAIN) if self.refused.lists() else left):
+                    await self._due.wait()
+            except TimeoutError:
+                if await self._granted():
+                    return
+            else:
+                await asyncio.sleep(SETTLE)
+                self._due.clear()
+                return
+
+    async def _granted(self) -> bool:
+        """Whether something that was refused is no longer."""
+        for each, namespace in self.refused.lists():
+            with suppress(ApiError):
+                await self._kube.list(each, namespace)
+                return True
+        return False
 
     async def _list(self) -> None:
         self._store.listing_begins()
         served = self._discovery.resources
         for each in served:
             for namespace in self._namespaces:
-                try:
-                    listing = await self._kube.list(each, namespace)
-                except NotFound:  # its CRD has just gone: discovery will notice
-                    self._store.clear(each)
-                else:
-                    self._store.replace(each, namespace, listing)
+                await self._list_one(each, namespace)
         for each in OPTIONAL:
             if each not in served:
-                self._store.clear(each)
+                self._forget(each)
+        if self.refused.everywhere(MODELDEPLOYMENTS, self._namespaces):
+            raise Invalid(self.refused.problem)
         for target in self._store.refs(MODELDEPLOYMENTS.api_version, MODELDEPLOYMENTS.kind):
             self._look_at(target)
+
+    async def _list_one(self, of: Resource, namespace: str) -> None:
+        """No look at a model comes between what is noted as refused, or no longer so, and what is known then."""
+        try:
+            listing = await self._kube.list(of, namespace)
+        except NotFound:  # its CRD has just gone: discovery will notice
+            self._forget(of)
+        except Invalid as problem:
+            self.refused.note(of, namespace, str(problem))
+            if of in OPTIONAL:  # as if it were not served there; else it would count as made by us, and as wanted no more
+                self._store.clear(of, namespace)
+        else:
+            self.refused.note(of, namespace, "")
+            self._store.replace(of, namespace, listing)
+
+    def _forget(self, of: Resource) -> None:
+        """It is not served."""
+        for namespace in self._namespaces:
+            self.refused.note(of, namespace, "")
+        self._store.clear(of)

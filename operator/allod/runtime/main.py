@@ -57,7 +57,7 @@ async def _serve(settings: Settings, configuration: Configuration, stop: asyncio
     kube, pages = ApiServer(configuration, metrics.requested), EnginePages()
     prometheus = Prometheus(settings.prometheus) if settings.prometheus else None
     operator = Operator(settings, kube, pages, login=login(configuration), metrics=metrics, prometheus=prometheus)
-    server = Server(metrics, operator.not_ready)
+    server = Server(metrics, operator.not_ready, operator.remark)
     try:
         port = await server.start(settings.http_host, settings.http_port)
         told = {"identity": settings.pod_name, "port": port, "namespaces": settings.namespaces or "all", "counters": _counters(settings)}

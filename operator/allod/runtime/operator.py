@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from allod.domain.manifest import ref
 from allod.reconcile.modeldeployment import ModelDeployments
 from allod.reconcile.observe import Senses
+from allod.reconcile.world import Outcome
 from allod.runtime import figures, scrapes
 from allod.runtime.discovery import Discovery
 from allod.runtime.figures import EngineReader
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from allod.adapters.login import Login
     from allod.adapters.resources import Resource
     from allod.domain.manifest import Manifest, Ref
-    from allod.reconcile.world import Outcome
     from allod.runtime.metrics import Metrics
     from allod.runtime.queries import Source
     from allod.runtime.settings import Settings
@@ -86,7 +86,7 @@ class Operator:
             kube,
             Senses(self._store, self._figures, self._heartbeats, self._counters),
             defaults=settings.defaults,
-            apis=lambda: self._discovery.apis,
+            apis=lambda namespace: self._discovery.apis - self._lister.refused.apis(namespace),
             clock=lambda: datetime.now(UTC),
             identity=settings.pod_name,
         )
@@ -95,6 +95,10 @@ class Operator:
     def not_ready(self) -> str:
         """Why this replica could not do its work, a sentence. Empty when it could, whether it leads or waits."""
         return self._discovery.problem or self._lister.problem or self._lease.problem
+
+    def remark(self) -> str:
+        """Where this replica does not do its work, sentences. Empty: nowhere."""
+        return self._lister.remark
 
     async def run(self) -> None:
         """Work until cancelled. LeaseLost (in an ExceptionGroup) when another replica may have taken over."""
@@ -130,6 +134,9 @@ class Operator:
                 group.create_task(self._counters.run())
 
     async def _reconcile(self, key: Ref) -> Outcome:
+        model = self._store.get(key)
+        if model is not None and self._lister.refused.hides(model):
+            return Outcome()  # a listing names it when that is over
         try:
             return await self._models.reconcile(key)
         finally:

@@ -19,11 +19,11 @@ PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 class Server:
     """The pages, as soon as the process runs and before anything else is known."""
 
-    def __init__(self, metrics: Metrics, not_ready: Callable[[], str]) -> None:
-        """`not_ready()` is a sentence that says why we are not ready; empty when we are."""
+    def __init__(self, metrics: Metrics, not_ready: Callable[[], str], remark: Callable[[], str] = str) -> None:
+        """`not_ready()` is a sentence that says why we are not ready; empty when we are. `remark()`: what does not work all the same."""
         app = web.Application()
         app.router.add_get("/healthz", _healthz)
-        app.router.add_get("/readyz", _readyz(not_ready))
+        app.router.add_get("/readyz", _readyz(not_ready, remark))
         app.router.add_get("/metrics", _metrics(metrics))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
 
@@ -44,10 +44,10 @@ async def _healthz(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
-def _readyz(not_ready: Callable[[], str]) -> Page:
+def _readyz(not_ready: Callable[[], str], remark: Callable[[], str]) -> Page:
     async def page(_: web.Request) -> web.Response:
         why = not_ready()
-        return web.Response(status=503, text=f"{why}\n") if why else web.Response(text="ok\n")
+        return web.Response(status=503, text=f"{why}\n") if why else web.Response(text=f"ok\n{remark()}".strip() + "\n")
 
     return page
 

@@ -137,10 +137,11 @@ class Store:
         for each in listing.items:
             self.put(each)
 
-    def clear(self, of: Resource) -> None:
-        """The cluster no longer serves this kind: all its objects are gone."""
+    def clear(self, of: Resource, namespace: str = "") -> None:
+        """The cluster no longer serves this kind: all its objects are gone. With a namespace: there."""
         for target in self.refs(of.api_version, of.kind):
-            self._drop(self._objects[target], inf)
+            if namespace in ("", target.namespace):
+                self._drop(self._objects[target], inf)
 
     def _drop(self, gone: Manifest, until: float) -> None:
         if (old := self._unset(gone, until)) is not None:

@@ -17,6 +17,7 @@ KEY = Ref("allod.dev/v1alpha1", "ModelDeployment", "ai", "chat")
 
 class Why:
     sentence = ""
+    remark = ""
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def base(metrics: Metrics) -> AsyncIterator[str]:
-    server = Server(metrics, lambda: Why.sentence)
+    server = Server(metrics, lambda: Why.sentence, lambda: Why.remark)
     yield f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
     await server.stop()
 
@@ -44,6 +45,11 @@ async def test_readyz_says_in_a_sentence_why_not(base: str, monkeypatch: pytest.
     assert await page(f"{base}/readyz") == (200, "ok\n")
     monkeypatch.setattr(Why, "sentence", "the first listing of the cluster is not finished")
     assert await page(f"{base}/readyz") == (503, "the first listing of the cluster is not finished\n")
+
+
+async def test_what_does_not_work_all_the_same_is_told_by_a_replica_that_is_ready(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Why, "remark", "pods cannot be listed in the namespace legal")
+    assert await page(f"{base}/readyz") == (200, "ok\npods cannot be listed in the namespace legal\n")
 
 
 async def test_the_names_of_the_figures_stay(base: str, metrics: Metrics) -> None:
