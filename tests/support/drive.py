@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from allod.domain.serving.health.measurement import Measurement
     from allod.domain.serving.health.windows import Window
     from allod.domain.serving.seen import EngineFigures
-    from allod.reconcile.world import Pair
+    from allod.reconcile.world import Outcome, Pair
 
 NAMESPACE = "ai"
 DEFAULTS = Defaults(vllm_image="vllm:1", vllm_cpu_image="vllm-cpu:1", llamacpp_image="llama:1", inspect_image="allod:1")
@@ -124,7 +124,11 @@ class Drive:
 
     async def reconcile(self, name: str = "chat") -> bool:
         """One look. Returns whether something was written."""
-        return (await self._models.reconcile(model_ref(NAMESPACE, name))).changed
+        return (await self.look(name)).changed
+
+    async def look(self, name: str = "chat") -> Outcome:
+        """One look, and what came of it."""
+        return await self._models.reconcile(model_ref(NAMESPACE, name))
 
     async def settle(self) -> None:
         """Operator, controllers and nodes take turns until nobody has anything to do."""

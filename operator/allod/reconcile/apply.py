@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from allod.adapters.errors import AlreadyExists, Conflict, Invalid, NotFound
+from allod.adapters.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from allod.domain.manifest import ABSENT, ref
 from allod.domain.names import APPLIED
 from allod.reconcile.difference import claimed, crowded
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from allod.reconcile.world import World
 
 log = logging.getLogger(__name__)
+
+UNTOLD = 16
+"""Events of one model that are kept for another try, the newest: a few steps."""
 
 
 @dataclass(slots=True)
@@ -58,10 +61,13 @@ class Apply:
         self._settled: dict[Ref, dict[Ref, tuple[str, Manifest]]] = {}
         """By model and child: what the API server made of our fields (hash as sent, fields as answered) where it writes a value in its own
         way: "1000m" of CPU comes back as "1", and a webhook may add a container. That is no drift, as long as it stays so."""
+        self._untold: dict[Ref, list[Manifest]] = {}
+        """Events that the API server did not take, by model. The step is in the status by then, so nobody would tell of it again."""
 
     def forget(self, model: Ref) -> None:
         """The model is gone: its children go by the garbage collector's hand."""
         self._settled.pop(model, None)
+        self._untold.pop(model, None)
 
     async def plan(self, model: Manifest, steps: Plan) -> Sent:
         """Carry out everything but status and events. What is refused holds up nothing but the start of pods."""
@@ -163,23 +169,40 @@ class Apply:
         self._world.wrote(await self._kube.patch_status(model, status))
         return True
 
-    async def events(self, model: Manifest, events: Sequence[Event], now: datetime) -> None:
-        """Tell what happened. The same step within the hour that an event lives is one event, which counts how often."""
+    async def events(self, model: Manifest, events: Sequence[Event], now: datetime) -> bool:
+        """Tell what happened, and what could not be told before. Returns whether something is left to be told.
+
+        The same step within the hour that an event lives is one event, which counts how often.
+        """
+        meta = model["metadata"]
+        what = {"kind": model["kind"], "namespace": meta["namespace"], "object": meta["name"], "generation": meta.get("generation")}
         for each in events:
-            meta = model["metadata"]
-            what = {"kind": model["kind"], "namespace": meta["namespace"], "object": meta["name"], "generation": meta.get("generation")}
             log.log(logging.INFO if each.type == "Normal" else logging.WARNING, each.message, extra={**what, "reason": each.reason})
-            try:
-                await self._tell(event(model, each, now, self._identity), now)
-            except Invalid as problem:  # a namespace that is being deleted takes none; the status has said it already
-                log.debug("an event was refused", extra={"error": str(problem)})
+        all_ = [*self._untold.pop(ref(model), ()), *(event(model, each, now, self._identity) for each in events)]
+        left = [said for said in all_ if not await self._told(said, now)]
+        if left:
+            self._untold[ref(model)] = left[-UNTOLD:]
+        return bool(left)
+
+    async def _told(self, said: Manifest, now: datetime) -> bool:
+        """Whether it is over. An event that fails must not fail the look at the model, nor keep the next one from being told."""
+        try:
+            await self._tell(said, now)
+        except (Invalid, NotFound) as problem:  # a namespace that is being deleted, or is gone, takes none; the status has said it already
+            log.debug("an event was refused", extra={"error": str(problem)})
+        except ApiError as problem:
+            log.debug("an event is told later", extra={"error": str(problem)})
+            return False
+        return True
 
     async def _tell(self, said: Manifest, now: datetime) -> None:
         try:
             await self._kube.create(said)
         except AlreadyExists:
             with suppress(NotFound):  # its hour was over in this moment
-                await self._kube.merge(again(await self._kube.get(ref(said)), now))
+                there = await self._kube.get(ref(said))
+                if there.get("eventTime") != said["eventTime"]:  # else it is this very one, of which no answer had come
+                    await self._kube.merge(again(there, now))
 
 
 def _this(live: Manifest) -> Manifest:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REFUSED_AGAIN = timedelta(minutes=1)
 """What was refused may be allowed later without any event for us: a quota is raised, a right is granted, a name gets free."""
+TELL_AGAIN = timedelta(seconds=30)
+"""For events that the API server could not take: nothing else may happen to the model."""
 
 
 class ModelDeployments:
@@ -83,16 +85,14 @@ class ModelDeployments:
             changed |= await self._apply.status(model, status)
         # After the status: from then on the step counts as taken, and no later reconcile tells it again. Where nothing was written, nothing
         # happened: a look at a model that is still refused is no step.
-        if changed:
-            await self._apply.events(model, events, now)
-        waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None) if each]
+        untold = await self._apply.events(model, events if changed else (), now)
+        waits = [each for each in (steps.requeue_after, REFUSED_AGAIN if sent.refusal else None, TELL_AGAIN if untold else None) if each]
         return Outcome(changed, min(waits, default=None))
 
     async def _unreadable(self, model: Manifest, no: Denial, now: datetime) -> bool:
         """Say that a model cannot be understood. Its event is made with the status, so not at each look."""
         changed = await self._apply.status(model, denial.told(model, no, now))
-        if changed:
-            await self._apply.events(model, [Event(no.reason, no.message, "Warning")], now)
+        await self._apply.events(model, [Event(no.reason, no.message, "Warning")] if changed else (), now)
         return changed
 
     def _told(self, model: Manifest, steps: Plan, sent: Sent, now: datetime) -> tuple[Manifest | None, Sequence[Event]]:

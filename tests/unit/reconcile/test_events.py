@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from allod.adapters.errors import Invalid
+from allod.adapters.errors import Invalid, Unavailable
+from allod.domain.manifest import ref
 from allod.domain.plan import Event
+from allod.reconcile.apply import UNTOLD, Apply
 from allod.reconcile.tell import event
+from allod.runtime.store import Store
 from support.drive import NAMESPACE, Drive
 
 if TYPE_CHECKING:
@@ -88,3 +91,86 @@ async def test_an_event_that_is_refused_does_not_stop_the_model(drive: Drive, mo
     monkeypatch.setattr(drive.cluster, "create", refuse)
     await settled(drive)
     assert drive.condition("Ready")["status"] == "True"
+
+
+class Busy:
+    """An API server that cannot take events for a while."""
+
+    def __init__(self, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refuses: tuple[str, ...] = ()
+        """Reasons of the events that it does not take."""
+        self.tried: list[str] = []
+        self._takes = drive.cluster.create
+        monkeypatch.setattr(drive.cluster, "create", self._create)
+
+    async def _create(self, manifest: Manifest) -> Manifest:
+        self.tried.append(manifest["reason"])
+        if manifest["reason"] in self.refuses:
+            raise Unavailable("too many requests")
+        return await self._takes(manifest)
+
+
+def reasons(drive: Drive) -> list[str]:
+    return sorted(each["reason"] for each in drive.cluster.of_kind("Event"))
+
+
+async def test_an_event_that_fails_keeps_no_other_from_being_told_and_comes_later(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = Busy(drive, monkeypatch)
+    revision = await settled(drive)
+    told = reasons(drive)
+    busy.refuses = ("NotReady",)
+    drive.edit(standby={"modelDeploymentRef": {"name": "small"}})
+    drive.nodes.fates[f"chat-{revision}"] = "CrashLoopBackOff"
+    await drive.settle()
+    others = reasons(drive)
+    assert len(others) > len(told), "what came with it was told"
+    assert "NotReady" not in others
+    busy.refuses = ()
+    await drive.reconcile()
+    assert reasons(drive) == sorted([*others, "NotReady"])
+    before = len(busy.tried)
+    await drive.reconcile()
+    assert len(busy.tried) == before, "once"
+
+
+async def test_what_could_not_be_told_is_tried_again_though_nothing_happens(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = Busy(drive, monkeypatch)
+    busy.refuses = ("RevisionCreated", "Ready")
+    await settled(drive)
+    outcome = await drive.look()
+    assert (outcome.changed, outcome.requeue_after) == (False, timedelta(seconds=30))
+    busy.refuses = ()
+    assert (await drive.look()).requeue_after is None
+    assert reasons(drive) == ["Ready", "RevisionCreated"]
+
+
+async def test_an_event_that_was_made_though_no_answer_came_is_not_counted_twice(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    takes = drive.cluster.create
+
+    async def unheard(manifest: Manifest) -> Manifest:
+        await takes(manifest)
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(drive.cluster, "create", unheard)
+    await settled(drive)
+    monkeypatch.setattr(drive.cluster, "create", takes)
+    drive.now += timedelta(minutes=1)
+    await drive.reconcile()
+    assert [each for each in drive.cluster.of_kind("Event") if "series" in each] == []
+
+
+async def test_of_what_could_not_be_told_the_newest_is_kept_while_the_model_is_there(drive: Drive) -> None:
+    apply = Apply(drive.cluster, Store(), "allod-0")
+    model = drive.cluster.objects[drive.create()]
+    said = [Event(f"Step{number}", "", "Warning") for number in range(100)]
+    drive.cluster.down = True
+    assert await apply.events(model, said, drive.now)
+    drive.cluster.down = False
+    assert not await apply.events(model, (), drive.now)
+    assert reasons(drive) == sorted(each.reason for each in said[-UNTOLD:])
+    drive.cluster.down = True
+    await apply.events(model, [Event("Last", "", "Warning")], drive.now)
+    drive.cluster.down = False
+    apply.forget(ref(model))
+    assert not await apply.events(model, (), drive.now)
+    assert "Last" not in reasons(drive)
