@@ -11,6 +11,7 @@ from allod.adapters.resources import MODELDEPLOYMENTS
 from allod.domain.plan import Event
 from allod.domain.serving import denial, moves
 from allod.domain.serving.decide import decide
+from allod.domain.serving.moments import past
 from allod.reconcile.apply import Apply, NameTaken
 from allod.reconcile.observe import Senses, observe
 from allod.reconcile.world import Outcome
@@ -56,11 +57,12 @@ class ModelDeployments:
 
     async def reconcile(self, key: Ref) -> Outcome:
         """One look at one model, and at most one step. ApiErrors other than Invalid are the caller's to retry."""
-        model = self._senses.world.get(key)
+        live = self._senses.world.get(key)
         # The children of a deleted model go by their owner references.
-        if model is None or "deletionTimestamp" in model["metadata"]:
+        if live is None or "deletionTimestamp" in live["metadata"]:
             return self._gone(key)
         now = self._clock()
+        model = past(live, now)
         try:
             seen = observe(
                 self._senses,
@@ -71,7 +73,7 @@ class ModelDeployments:
                 begun=self._begun,
             )
         except ValidationError as problem:
-            return Outcome(await self._unreadable(model, denial.unreadable(problem), now), REFUSED_AGAIN)
+            return Outcome(await self._unreadable(live, denial.unreadable(problem), now), REFUSED_AGAIN)
         decision = decide(seen, now)
         steps = plan(seen, decision)
         # Before anything is awaited: other workers look at the same time.
@@ -82,7 +84,7 @@ class ModelDeployments:
         status, events = self._told(model, steps, sent, now)
         changed = sent.changed
         if status is not None:
-            changed |= await self._apply.status(model, status)
+            changed |= await self._apply.status(live, status)
         # After the status: from then on the step counts as taken, and no later reconcile tells it again. Where nothing was written, nothing
         # happened: a look at a model that is still refused is no step.
         untold = await self._apply.events(model, events if changed else (), now)

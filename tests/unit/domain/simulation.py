@@ -19,6 +19,7 @@ from allod.domain.serving import pod as pods
 from allod.domain.serving.decide import decide
 from allod.domain.serving.groups.group import leads
 from allod.domain.serving.health.beat import Beat
+from allod.domain.serving.moments import past
 from allod.domain.serving.seen import Companion, Defaults, EngineFigures, Neighbour, Seen
 from allod.render.serving.plan import plan
 from unit.domain.documents import copied
@@ -160,7 +161,7 @@ class World:
     def seen(self) -> Seen:
         return Seen(
             model=self.model,
-            status=copied(self.status),
+            status=past({"status": copied(self.status)}, self.now)["status"],
             children=tuple(self.children.values()),
             pods=tuple(copied(list(self.pods.values()))),
             defaults=DEFAULTS,

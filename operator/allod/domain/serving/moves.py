@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from allod.domain.serving.moments import past
 from allod.domain.serving.route import MOVED_WINDOW
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def left(model: Manifest, now: datetime) -> datetime | None:
     """When a model last went to its standby because it was lost, by its history. None: not lately."""
-    history = (model.get("status") or {}).get("history") or ()
+    history = (past(model, now).get("status") or {}).get("history") or ()
     times = (datetime.fromisoformat(step["time"]) for step in history if step.get("action") == "FailedOver")
     return next((time for time in times if now - time < MOVED_WINDOW), None)
 
@@ -32,5 +33,5 @@ def lately(models: Iterable[Manifest], now: datetime) -> dict[str, datetime]:
 
 
 def still(moved: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
-    """Those that count for longer."""
-    return {uid: when for uid, when in moved.items() if now - when < MOVED_WINDOW}
+    """Those that count for longer. What a clock tells that was set back since counts as now."""
+    return {uid: min(when, now) for uid, when in moved.items() if now - when < MOVED_WINDOW}
