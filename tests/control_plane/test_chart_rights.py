@@ -127,6 +127,7 @@ def serves(plane: ControlPlane, replicas: int) -> bool:
     statefulsets = get(plane, "statefulsets", "--namespace", "ai")["items"]
     return bool(
         status.get("observedGeneration") == model["metadata"]["generation"]
+        and status.get("readyReplicas") == replicas  # by the operator's own eyes: a StatefulSet tells of its pods a moment later
         and status.get("activeRevision") == status.get("desiredRevision")
         and [each["spec"]["replicas"] for each in statefulsets] == [replicas]
         and statefulsets[0].get("status", {}).get("readyReplicas", 0) == replicas
