@@ -111,16 +111,13 @@ class Model:
         return str(last["seen"]["message"])
 
     def pods(self) -> list[Manifest]:
-        found: list[Manifest] = json.loads(self.space.kubectl("get", "pods", "-l", f"allod.dev/model={self.name}", "-o", "json"))["items"]
-        return found
+        return self.space.listed("pod", labels=f"allod.dev/model={self.name}")
 
     def endpoints(self) -> set[str]:
         """Addresses to which the stable Service sends: ready ones."""
-        label = f"kubernetes.io/service-name={self.name}"
-        slices = json.loads(self.space.kubectl("get", "endpointslices", "-l", label, "-o", "json"))["items"]
         return {
             address
-            for piece in slices
+            for piece in self.space.listed("endpointslice", labels=f"kubernetes.io/service-name={self.name}")
             for endpoint in piece.get("endpoints") or ()
             if endpoint["conditions"].get("ready")
             for address in endpoint["addresses"]
@@ -128,8 +125,7 @@ class Model:
 
     def events(self) -> list[str]:
         """`Reason: sentence` of each event about it, oldest first."""
-        query = f"regarding.kind=ModelDeployment,regarding.name={self.name}"
-        found = json.loads(self.space.kubectl("get", "events.events.k8s.io", "--field-selector", query, "-o", "json"))["items"]
+        found = self.space.listed("event", fields=f"regarding.kind=ModelDeployment,regarding.name={self.name}")
         return [f"{one['reason']}: {one['note']}" for one in sorted(found, key=lambda one: one["eventTime"] or "")]
 
     def ask(self, question: str = "What is Kubernetes?", *, name: str | None = None, seconds: int = 30) -> str:
@@ -148,7 +144,7 @@ class Model:
 
 def client(space: Space) -> str:
     """A pod from which models of the namespace can be asked; made at the first question."""
-    if not space.kubectl("get", "pod", "client", "--ignore-not-found", "-o", "name"):
+    if not space.listed("pod", fields="metadata.name=client"):
         space.run(pod("client"))
     return "client"
 

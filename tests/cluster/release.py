@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from box import Box, containers, waiting
 from box.image import llamacpp, model, operatorimage
 from box.progress import Progress
+from cluster.space import Space
 from demo.example import MARK
 from support.helm import Helm
 
@@ -55,13 +55,11 @@ class Release:
 
     def pods(self) -> list[dict[str, Any]]:
         """The operator's pods, those that leave included."""
-        found = self.box.kubectl("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=allod", "-o", "json")
-        items: list[dict[str, Any]] = json.loads(found)["items"]
-        return items
+        return Space(self.box, NAMESPACE).listed("pod", labels="app.kubernetes.io/name=allod")
 
     def leader(self) -> str:
         """The name of the pod that holds the lease."""
-        holder = self.box.kubectl("get", "lease", "allod", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}")
+        holder = Space(self.box, NAMESPACE).get("lease", "allod")["spec"].get("holderIdentity") or ""
         return next((pod["metadata"]["name"] for pod in self.pods() if holder.startswith(pod["metadata"]["name"])), "")
 
     def signal(self, pod: str, how: signal.Signals) -> None:
