@@ -182,12 +182,13 @@ def test_plan_without_a_model_says_that_memory_was_not_judged(capsys: pytest.Cap
 
 @pytest.mark.usefixtures("folder")
 def test_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", str(EXAMPLES / "legal.yaml"), "article.yaml", "--model-config", "config.json", "-o", "json"]) == 1
-    document = json.loads(capsys.readouterr().out)
-    legal, deepseek = document["models"]
+    assert main(["plan", str(EXAMPLES / "legal.yaml"), "article.yaml", "-o", "json"]) == 1
+    legal, _ = json.loads(capsys.readouterr().out)["models"]
     assert legal["total"] == {"gpus": 4, "memoryBytes": 256 * 2**30}
     assert legal["perReplica"] == {"gpus": 2, "memoryBytes": 128 * 2**30, "cpu": "16"}
-    assert legal["fit"]["verdict"] == "Fits"
+    assert main(["plan", "article.yaml", "--model-config", "config.json", "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    (deepseek,) = document["models"]
     assert deepseek["fit"]["message"] == HEAVY
     assert [found["rule"] for found in document["findings"]] == ["ignored", "unknown-flag", "gpu-count", "memory"]
     assert main(["plan", str(EXAMPLES / "chat.yaml"), "-o", "json"]) == 0
@@ -202,6 +203,10 @@ def test_crds_are_those_that_are_generated(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (
+            ["plan", "article.yaml", str(EXAMPLES / "legal.yaml"), "--model-config", "config.json"],
+            "--model-config is the files of one model, and these are of several (hf://deepseek-ai/DeepSeek-R1-Distill-Qwen-14B, pvc://",
+        ),
         (["plan", "article.yaml", "--model-config", "absent"], "--model-config absent: absent does not exist"),
         (["plan", "article.yaml", "--model-config", "broken/config.json"], "--model-config broken/config.json: config.json is not JSON"),
     ],

@@ -322,3 +322,15 @@ def test_a_failover_that_nobody_could_write_down_is_told_by_the_next_operator() 
     assert world.route == "chat-small"
     assert "lastActivation" in world.status["standby"]
     assert world.status["history"][0]["action"] == "FailedOver"
+
+
+def test_a_model_that_is_put_to_sleep_while_its_standby_answers_has_not_recovered() -> None:
+    world = world_with_standby()
+    world.engine = lambda _: hung()
+    world.settle()
+    assert world.route == "chat-small"
+    world.edit(replicas=0)
+    world.settle()
+    assert world.route == "A"
+    step = world.status["history"][0]
+    assert (step["action"], step["cause"]) == ("HandedBack", "spec.replicas is 0")

@@ -3,7 +3,7 @@
 import pytest
 
 from allod.api.modeldeploymentstatus import ModelDeploymentStatus
-from unit.domain.simulation import World, hung, ready, refused
+from unit.domain.simulation import World, hung, ready, refused, serving_world
 from unit.domain.test_standby import world_with_standby
 
 
@@ -96,3 +96,13 @@ def test_a_status_takes_whatever_a_person_wrote_into_an_annotation(wish: str) ->
     world.wait(60)
     ModelDeploymentStatus.model_validate(world.status)
     assert world.settle() == []
+
+
+def test_a_wish_that_cannot_be_followed_is_told_beside_what_is_worse() -> None:
+    world = serving_world()
+    world.edit(engine__args={"no-such-flag-at-all": "true"})
+    world.annotations = {"allod.dev/retry-revision": "deadbeef"}
+    world.settle()
+    status, reason, message = world.condition("Degraded")
+    assert (status, reason) == ("True", "UnknownFlag")
+    assert "; annotation allod.dev/retry-revision names revision deadbeef, which nobody remembers" in message

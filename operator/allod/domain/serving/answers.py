@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from allod.domain.conditions import Condition
@@ -112,8 +113,9 @@ def _wrong(outcome: Outcome) -> Iterator[Finding]:
     """What is, the most urgent first."""
     trouble, active, home = outcome.trouble, outcome.active, outcome.step.home
     unknown = wishes.unknown(outcome.seen, [*outcome.found.facts][::-1], home)
-    if trouble and not (unknown and outcome.route.waits):  # who waits for a person tells first why the wish is none
-        yield trouble
+    # Who waits for a person tells first why the very wish that would end it is none.
+    if trouble and not (unknown and wishes.RETURN in unknown and outcome.route.waits):
+        yield replace(trouble, message=f"{trouble.message}; {unknown}") if unknown else trouble
     yield from (other for facts in (active, outcome.desired) if facts and (other := weights.changed(outcome.seen, facts)))
     if outcome.found.by_hand:
         instead = f"revision {outcome.found.desired.hash} runs in place of the spec, by the annotation {wishes.ROLLBACK}"

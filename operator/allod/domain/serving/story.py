@@ -104,8 +104,7 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
         return _left(outcome, before) if before.get("target") != "Standby" or in_earnest else None
     ready = f"{outcome.active.ready if outcome.active else 0} of {outcome.wanted} {outcome.unit}s ready"
     if before.get("target") == "Standby":
-        action = {"Handoff": "HandedBack", "Drill": None}.get(before.get("reason", ""), RETURNED)  # `_drilled` tells of drills
-        return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)} if action else None
+        return _came_back(outcome, before, after, ready)
     if before["name"] == after:
         return None
     left = outcome.found.facts.get(before["name"])
@@ -113,6 +112,13 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
         return {"action": "RolledBack", "from": before["name"], "to": after, "cause": f"{left.finding.message}; {ready}"}
     through = canarystory.through(outcome)
     return {"action": "TrafficMoved", "from": before["name"], "to": after, "cause": f"{through}; {ready}" if through else ready}
+
+
+def _came_back(outcome: Outcome, before: Mapping[str, Any], after: str, ready: str) -> dict[str, Any] | None:
+    if not outcome.wanted:  # it did not recover: nobody is to answer for a model that was put to sleep
+        return {"action": "HandedBack", "from": before["name"], "to": after, "cause": "spec.replicas is 0"}
+    action = {"Handoff": "HandedBack", "Drill": None}.get(before.get("reason", ""), RETURNED)  # `_drilled` tells of drills
+    return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)} if action else None
 
 
 def _left(outcome: Outcome, before: Mapping[str, Any]) -> dict[str, Any]:
