@@ -75,7 +75,14 @@ class Operator:
     def start(self) -> Operator:
         """Returns when its pages are served."""
         said = len(self.logs())
-        private = {"POD_NAME": self.name, "POD_NAMESPACE": NAMESPACE, "ALLOD_HTTP_HOST": "127.0.0.1", "ALLOD_HTTP_PORT": "0"}
+        # A client that is killed leaves the keys of its kubeconfig in files there.
+        private = {
+            "TMPDIR": str(self._log.parent),
+            "POD_NAME": self.name,
+            "POD_NAMESPACE": NAMESPACE,
+            "ALLOD_HTTP_HOST": "127.0.0.1",
+            "ALLOD_HTTP_PORT": "0",
+        }
         given = {"KUBECONFIG": str(self._kubeconfig), "PYTHONWARNINGS": "error::RuntimeWarning", **IMAGES, **private, **self._settings}
         with self._log.open("ab") as log:
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("ALLOD_", "KUBERNETES_"))} | given

@@ -30,7 +30,7 @@ while [ "$binds" -gt 0 ]; do
   mount --bind -o "$1" "$2" "$root$3"; shift 3; binds=$((binds - 1))
 done
 mount --rbind /proc "$root/proc"; mount --rbind /sys "$root/sys"; mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"; mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 mount -o remount,ro "$root"
 exec chroot --userspec="$user:$user" "$root" "$@"
 """
@@ -49,7 +49,8 @@ def command(
     writable: Mapping[Path, str] | None = None,
     user: int = NOBODY,
 ) -> list[str]:
-    """A command line that becomes `argv` inside `root`: same process, same signals, same network, user 65534, root read-only, /tmp empty.
+    """A command line that becomes `argv` inside `root`: same process, same signals, same network, user 65534. The root is read-only,
+    /tmp and /dev/shm are its own and empty.
 
     `binds` and `writable` are files and folders of the machine, at the paths that they get inside. There is no pid namespace: the machine
     sees all its processes.
