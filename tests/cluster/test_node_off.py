@@ -17,15 +17,13 @@ if TYPE_CHECKING:
     from cluster.release import Release
     from cluster.space import Space
 
-NODE2 = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node2"]}]}
-PREFERRED = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": NODE2}]}
-
 
 @pytest.fixture
 def whole(box: Box, space: Space, release: Release) -> Iterator[Box]:
     """Both nodes, before and after."""
     release.wait_ready()
     yield box
+    space.kubectl("uncordon", "node1")
     if not box.node("node2").running:
         box.start("node2")
     if "node.kubernetes.io/out-of-service" in space.kubectl("get", "node", "node2", "-o", "jsonpath={.spec.taints[*].key}"):
@@ -34,8 +32,10 @@ def whole(box: Box, space: Space, release: Release) -> Iterator[Box]:
 
 
 def test_a_pod_on_a_node_that_is_off_is_let_go_by_the_command_that_its_model_names(space: Space, whole: Box) -> None:
-    model = Model.apply(space, chat(scheduling={"affinity": {"nodeAffinity": PREFERRED}}))
+    space.kubectl("cordon", "node1")
+    model = Model.apply(space, chat())
     model.wait("Ready", "True")
+    space.kubectl("uncordon", "node1")
     (pod,) = model.pods()
     assert pod["spec"]["nodeName"] == "node2"
     whole.crash("node2")
