@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PYTEST = (str(BIN / "python"), "-m", "pytest", "-q")
-TWICE = ("-n", "2", "--dist", "loadfile")
-"""Files of tests go to two processes: a file's fixtures are made once, and a cluster rung has two boxes that wait at the same time."""
+TWICE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Files of tests go to two processes: a file's fixtures are made once, and a cluster rung has two boxes that wait at the same time. In the
+order of collection, see tests/conftest.py."""
 BOX = (str(BIN / "python"), "-m", "box")
 HOUR = 3600
 """Seconds that CI has, cold."""
