@@ -13,6 +13,7 @@ from allod.domain.serving.model.config import architecture
 from allod.domain.serving.model.fit import fit
 from allod.domain.serving.model.lora import lora_bytes
 from allod.domain.serving.standby.demand import Demand
+from bench import gpumodels
 
 RANK = 32
 BF16 = 2
@@ -46,17 +47,7 @@ MIXTURE = {
     "head_dim": 64,
     "vocab_size": 32000,
 }
-LLAMA_8B = {
-    "architectures": ["LlamaForCausalLM"],
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-    "torch_dtype": "bfloat16",
-}
+LLAMA_8B = gpumodels.LLAMA_8B.config
 MLA = LLAMA_8B | {"kv_lora_rank": 512, "qk_rope_head_dim": 64}
 
 
