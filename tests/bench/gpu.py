@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.serving.health.findings import NO_ROOM
+from allod.domain.serving.model.demand import GPU_UTILIZATION, Demand
 from allod.domain.serving.model.fit import fit
 from allod.domain.serving.pod import last_words
-from allod.domain.serving.standby.demand import GPU_UTILIZATION, Demand
 from bench import gpumodels as shapes
 from bench.gpuengine import Engine, cache_config, errors, everything, holding, killed, leave, said, smi, used
 from bench.gpufigures import figures

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.quantity import count, memory
+from allod.domain.serving.model.demand import demand
 from allod.domain.serving.model.fit import Fit, loaded_bytes
 from allod.domain.serving.revision import hash_of, snapshot
-from allod.domain.serving.standby.demand import demand
 
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment

@@ -10,8 +10,8 @@ from allod.cli.modelfiles import MissingError, Model, load
 from allod.contracts.inspection import LONGEST_MESSAGE, Inspection
 from allod.domain.serving.adapters.adapters import SLOTS
 from allod.domain.serving.model.architecture import UnreadableError
+from allod.domain.serving.model.demand import GPU_UTILIZATION, Demand
 from allod.domain.serving.model.fit import fit
-from allod.domain.serving.standby.demand import GPU_UTILIZATION, Demand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

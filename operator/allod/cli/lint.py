@@ -13,9 +13,9 @@ from allod.cli import pairs
 from allod.cli.checked import Checked
 from allod.cli.errors import UsageError
 from allod.cli.finding import Finding, Level
+from allod.domain.serving.model.demand import demand
 from allod.domain.serving.model.fit import Fit, fit
 from allod.domain.serving.refusals import unknown_flag
-from allod.domain.serving.standby.demand import demand
 
 if TYPE_CHECKING:
     from allod.cli.documents import Document

@@ -11,7 +11,7 @@ from allod.api.modeldeployment import ModelDeploymentSpec
 from allod.cli import inspect
 from allod.cli.main import main
 from allod.contracts.inspection import Inspection, inspection
-from allod.domain.serving.standby.demand import Demand, demand
+from allod.domain.serving.model.demand import Demand, demand
 from allod.render.serving.inspect import flags
 from unit.domain.simulation import SPEC
 

@@ -8,8 +8,8 @@ import pytest
 
 from allod.domain.serving.model.architecture import Weights
 from allod.domain.serving.model.config import architecture
+from allod.domain.serving.model.demand import Demand
 from allod.domain.serving.model.fit import Fit, fit, kv_bytes_per_token, loaded_bytes, tokens
-from allod.domain.serving.standby.demand import Demand
 from bench import gpumodels
 
 if TYPE_CHECKING:

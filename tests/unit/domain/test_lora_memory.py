@@ -10,9 +10,9 @@ import pytest
 from allod.domain.quantity import GIB
 from allod.domain.serving.model.architecture import Weights
 from allod.domain.serving.model.config import architecture
+from allod.domain.serving.model.demand import Demand
 from allod.domain.serving.model.fit import fit
 from allod.domain.serving.model.lora import lora_bytes
-from allod.domain.serving.standby.demand import Demand
 from bench import gpumodels
 
 RANK = 32

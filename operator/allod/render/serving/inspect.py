@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.serving.adapters.adapters import SLOTS
+from allod.domain.serving.model.demand import Demand, demand
 from allod.domain.serving.pod import INSPECT
-from allod.domain.serving.standby.demand import Demand, demand
 from allod.render.serving.security import CONTAINER
 
 if TYPE_CHECKING:

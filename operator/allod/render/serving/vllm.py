@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from allod.domain.names import HTTP_PORT, RANK, REPLICA_GROUP, child, group, peers
-from allod.domain.serving.standby.demand import cpu_kv_memory, pod_ranks, sets_kv_memory
+from allod.domain.serving.model.demand import cpu_kv_memory, pod_ranks, sets_kv_memory
 from allod.render.serving import adapters, probes
 from allod.render.serving.environment import with_users
 

@@ -22,7 +22,7 @@ from allod.domain.serving.model.lora import lora_bytes
 
 if TYPE_CHECKING:
     from allod.domain.serving.model.architecture import Architecture, Weights
-    from allod.domain.serving.standby.demand import Demand
+    from allod.domain.serving.model.demand import Demand
 
 Verdict = Literal["Fits", "Tight", "Misfit", "Unknown"]
 

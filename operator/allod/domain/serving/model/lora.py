@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from allod.domain.serving.model.architecture import Architecture
-    from allod.domain.serving.standby.demand import Demand
+    from allod.domain.serving.model.demand import Demand
 
 
 def lora_bytes(architecture: Architecture, demand: Demand, value: int) -> int:
