@@ -128,6 +128,22 @@ class Model:
         found = self.space.listed("event", fields=f"regarding.kind=ModelDeployment,regarding.name={self.name}")
         return [f"{one['reason']}: {one['note']}" for one in sorted(found, key=lambda one: one["eventTime"] or "")]
 
+    def tells(self, *parts: str) -> None:
+        """Waits for an event that says all of these: events are sent after what they tell of."""
+        waiting.until(
+            f"an event of {self.name} says {' ... '.join(parts)}",
+            lambda: any(all(part in event for part in parts) for event in self.events()),
+            seconds=20,
+        )
+
+    def actions(self) -> list[str]:
+        """Of its history, newest first."""
+        return [step["action"] for step in self.status().get("history", [])]
+
+    def has_done(self, *actions: str) -> None:
+        """Waits until these are what it did last, newest first: clients see an answer before the status tells of the move that gave it."""
+        waiting.until(f"{self.name} tells of {', '.join(actions)}", lambda: tuple(self.actions()[: len(actions)]) == actions, seconds=20)
+
     def ask(self, question: str = "What is Kubernetes?", *, name: str | None = None, seconds: int = 30) -> str:
         """What the model answers through its Service to a pod of its namespace; nobody else may ask. Clients retry, so does this one:
         kube-proxy follows a change of endpoints within a second."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from box import Box, busybox, waiting
 
 Manifest = dict[str, Any]
 
-KINDS = {
+Kind = Literal["mdl", "pod", "pvc", "service", "endpointslice", "event", "lease", "prometheusrule"]
+KINDS: dict[Kind, str] = {
     "mdl": "apis/allod.dev/v1alpha1/{namespace}/modeldeployments",
     "pod": "api/v1/{namespace}/pods",
     "pvc": "api/v1/{namespace}/persistentvolumeclaims",
+    "service": "api/v1/{namespace}/services",
     "endpointslice": "apis/discovery.k8s.io/v1/{namespace}/endpointslices",
     "event": "apis/events.k8s.io/v1/{namespace}/events",
     "lease": "apis/coordination.k8s.io/v1/{namespace}/leases",
@@ -54,16 +56,16 @@ class Space:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
 
-    def get(self, kind: str, name: str) -> Manifest:
+    def get(self, kind: Kind, name: str) -> Manifest:
         """One object as it is now."""
         return self.box.plane.api.get(f"{self._path(kind)}/{name}")
 
-    def listed(self, kind: str, **selectors: str) -> list[Manifest]:
+    def listed(self, kind: Kind, **selectors: str) -> list[Manifest]:
         """Objects of a kind; `labels` and `fields` select."""
-        query = urlencode({f"{kind.removesuffix('s')}Selector": words for kind, words in selectors.items()})
+        query = urlencode({f"{by.removesuffix('s')}Selector": words for by, words in selectors.items()})
         return self.box.plane.api.items(f"{self._path(kind)}?{query}")
 
-    def _path(self, kind: str) -> str:
+    def _path(self, kind: Kind) -> str:
         return f"/{KINDS[kind].format(namespace=f'namespaces/{self.name}')}"
 
     def wait(self, condition: str, *things: str, seconds: int = 30) -> None:

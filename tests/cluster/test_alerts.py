@@ -74,10 +74,10 @@ def test_a_model_that_is_lost_pages_when_its_standby_has_answered_for_too_long_a
     assert page["annotations"]["summary"] == f"The standby has answered for model {space.name}/chat for 8s, and there is none behind it."
     assert firing(prometheus, space, "AllodFailedOver")["labels"]["severity"] == "warning"
     assert "AllodModelDown" not in prometheus.alerts(space.name), "the standby serves"
-    waiting.until("the operator wrote it down", lambda: "Paged" in [step["action"] for step in model.status()["history"]], seconds=20)
+    waiting.until("the operator wrote it down", lambda: "Paged" in model.actions(), seconds=20)
     waiting.until("nothing fires any more", lambda: prometheus.alerts(space.name) == {}, seconds=90)
     model.wait("FailedOver", "False", "AtHome")
-    assert [each for each in model.events() if each.startswith("Paged: a person is needed: the standby has answered for 8s")]
+    model.tells("Paged: a person is needed: the standby has answered for 8s")
 
 
 def test_a_broken_model_pages_until_its_spec_is_corrected(space: Space, prometheus: Prometheus) -> None:

@@ -95,7 +95,7 @@ def test_a_good_revision_gets_its_shares_and_then_everything_and_no_request_is_l
     assert set(answers(space, "http://chat:8000")) == {NEWER}
     told = Counter(who for _, who in Asker(space).told())
     assert told["lost"] <= 1, f"one at most, while the first route was made: {told}"
-    assert [one["action"] for one in model.status()["history"]][:3] == ["TrafficMoved", "CanaryStep", "CanaryStep"]
+    model.has_done("TrafficMoved", "CanaryStep", "CanaryStep")
 
 
 def test_a_revision_that_dies_on_trial_is_given_up_and_clients_see_few_errors(model: Model, space: Space, box: Box) -> None:

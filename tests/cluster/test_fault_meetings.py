@@ -47,11 +47,6 @@ def served(space: Space, manifest: dict[str, Any]) -> tuple[Model, Asker]:
     return model, asker
 
 
-def actions(model: Model) -> list[str]:
-    """Newest first."""
-    return [step["action"] for step in model.status().get("history", [])]
-
-
 def gpus(model: Model) -> list[str]:
     return [each["spec"]["containers"][0]["resources"]["limits"][GPU] for each in model.pods()]
 
@@ -61,7 +56,7 @@ def test_a_rollout_that_is_short_of_one_gpu_goes_by_way_of_the_standby_and_outli
     model, asker = served(space, greedy(2))
     begun = uptime()
     Model.apply(space, greedy(3))
-    waiting.until("traffic is handed off", lambda: "HandedOff" in actions(model), seconds=60)
+    waiting.until("traffic is handed off", lambda: "HandedOff" in model.actions(), seconds=60)
     release.signal(release.leader(), signal.SIGKILL)
     waiting.until("the new revision serves", lambda: model.status()["activeRevision"] == model.status()["desiredRevision"], seconds=90)
     waiting.until("the model answers again", lambda: asker.last() == "chat", seconds=60)
@@ -69,7 +64,7 @@ def test_a_rollout_that_is_short_of_one_gpu_goes_by_way_of_the_standby_and_outli
     told = asker.since(begun)
     assert told.count("lost") == 0, told
     assert "small" in told
-    assert actions(model)[:3] == ["HandedBack", "HandedOff", "RevisionCreated"], "nothing twice, and no failure in it"
+    model.has_done("HandedBack", "HandedOff", "RevisionCreated")  # nothing twice, and no failure in it
     model.wait("Degraded", "False")
 
 
@@ -102,8 +97,8 @@ def test_a_model_whose_gpus_somebody_else_takes_waits_on_its_standby_until_they_
     told = asker.since(taken)
     assert told[told.index("small") :].count("lost") == 0, told
     assert told.count("lost") <= 10, f"what the pod that had to go had taken, and until its standby had the traffic: {told}"
-    assert [action for action in actions(model) if action != "Paged"][:2] == ["Recovered", "FailedOver"]
     model.wait("Degraded", "False")
+    assert [action for action in model.actions() if action != "Paged"][:2] == ["Recovered", "FailedOver"]
 
 
 @pytest.fixture
@@ -132,7 +127,7 @@ def test_an_image_that_is_gone_in_a_failover_keeps_traffic_on_the_standby_until_
     waiting.until("the model answers again", lambda: asker.last() == "chat", seconds=120)
     told = asker.since(frozen)
     assert told[told.index("small") :].count("lost") == 0, told
-    assert actions(model)[:2] == ["Recovered", "FailedOver"]
+    model.has_done("Recovered", "FailedOver")
     assert len(model.status()["revisions"]) == 1, "the only revision that there is, is not given up for what may come back"
 
 

@@ -124,7 +124,7 @@ def test_a_good_revision_that_becomes_slow_is_reported_by_what_prometheus_counte
     assert scene.model.condition("Ready")["status"] == "True"
     assert (state(scene, active), restarts(scene)) == ("Good", before), "nothing newer is to blame, and nothing older would help"
     assert talk.lost(0) == []
-    assert any(event.startswith("SLOLatency: p50 of TTFT") for event in scene.model.events())
+    scene.model.tells("SLOLatency: p50 of TTFT")
 
 
 def test_streams_that_end_in_an_error_event_are_reported_with_numbers_and_whole_answers_go_on(scene: Scene, prometheus: Prometheus) -> None:
