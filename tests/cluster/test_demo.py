@@ -36,6 +36,7 @@ STORY = (
     r"revision [0-9a-f]{8} was given up: .*--flash-attention-3",
     # Its client gives up after 2 s, which a busy machine may take.
     r"traffic never left the good one: [1-9]\d* requests since the bad one came, [01] of them lost",
+    r"the edit is taken back",
     r"from the failure on asked \d+ times: answered (\d+ by (smollm2-135m|chat-small)(, )?){2}; lost \d+ until the standby answered, ",
 )
 """What a person reads, in this order."""

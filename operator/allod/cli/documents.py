@@ -113,6 +113,8 @@ class Reading:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             line = before + (mark or node.start_mark).line + 1
             why = (isinstance(error, yaml.MarkedYAMLError) and error.problem) or str(error)
+            if isinstance(error, RecursionError):
+                why = "an alias stands inside the anchor that it names, or values are nested too deep"
             self.findings.append(Finding(file, line, "error", "yaml", f"this is not YAML: {why}"))
             return
         self.findings += twice

@@ -69,9 +69,12 @@ def load(path: Path) -> Model:
 
 
 def described(path: Path) -> Model:
-    """Read a config.json, by whatever name it was kept, or its folder; with the weights beside it where there are any. Raises as `load`."""
-    if path.is_dir() and (path / "config.json").is_file():
-        path /= "config.json"
+    """Read a config.json, by whatever name it was kept, or its folder, or that of a GGUF file; and the weights, where there are any.
+
+    Raises as `load`.
+    """
+    if path.is_dir():
+        path = next((path / name for name in ("config.json", *_only_gguf(path)) if (path / name).is_file()), path)
     if path.suffix != ".json":
         return load(path)
     if path.name == "config.json" and _weight_files(path.parent):
@@ -94,6 +97,12 @@ def _gguf(path: Path) -> Model:
                 files.append(_File(part.name, size, bytes(mapped[: found.header_bytes]), _blocks(file, size), gguf.weights(found, size)))
     assert shape is not None  # noqa: S101  # `_splits` names one file at least
     return Model(shape, sum((file.weights for file in files), Weights(0, 0)), _digest(files))
+
+
+def _only_gguf(folder: Path) -> list[str]:
+    """The name of the file to load where there is no doubt which."""
+    first = [file.name for file in folder.glob("*.gguf") if not re.search(r"-(?!00001)\d{5}-of-\d{5}\.gguf$", file.name)]
+    return first if len(first) == 1 else []
 
 
 def _splits(path: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from allod.api.crds import manifests
 from allod.cli.main import main
 from tutorial.page import Command, steps
 from unit.cli.article import EXAMPLES, GPU_COUNT, HEAVY, SWAP, model
+from unit.cli.test_inspect import gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,12 @@ def test_lint_judges_memory_by_what_is_reserved(capsys: pytest.CaptureFixture[st
         ("apiVersion: allod.dev/v1alpha1\nkind: ModelDeployments", 2, "kind", "write kind: ModelDeployment"),
         ("apiVersion: allod.dev/v1alpha1\nkind: ModelDeployment\nmetadata: 5\nspec: {}", 3, "type", "metadata is the number 5"),
         (
+            "apiVersion: allod.dev/v1alpha1\nkind: ModelDeployment\nmetadata: &a {labels: *a}",
+            1,
+            "yaml",
+            "this is not YAML: an alias stands inside the anchor that it names",
+        ),
+        (
             "apiVersion: allod.dev/v1alpha1\na: &a [1,1,1,1,1,1,1,1,1,1]\n"
             + "".join(f"{x}: &{x} [{','.join([f'*{y}'] * 10)}]\n" for x, y in ("ba", "cb", "dc", "ed", "fe")),
             1,
@@ -149,6 +156,17 @@ def test_a_config_is_read_by_whatever_name_it_was_kept_and_by_its_folder(folder:
     for path in ("qwen3-32b.json", "."):
         assert main(["plan", str(EXAMPLES / "legal.yaml"), "--model-config", path]) == 0
         assert "  memory   fits: weights 14.0 GiB" in capsys.readouterr().out
+
+
+def test_a_folder_with_one_gguf_is_that_file_and_one_with_several_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "config.json").unlink()
+    for part in (1, 2):
+        (folder / f"m-0000{part}-of-00002.gguf").write_bytes(gguf())
+    assert main(["plan", str(EXAMPLES / "chat.yaml"), "--model-config", "."]) == 0
+    assert "  memory   fits: weights " in capsys.readouterr().out
+    (folder / "other.gguf").write_bytes(gguf())
+    assert main(["plan", str(EXAMPLES / "chat.yaml"), "--model-config", "."]) == 2
+    assert "holds m-00001-of-00002.gguf" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")

@@ -173,7 +173,10 @@ def test_no_drill_begins_while_a_rollout_runs_or_bakes() -> None:
     world.edit(rollout={"bake": "10m"}, engine__maxModelLen=32768)
     world.settle()
     assert wish(world) == []
+    waits = "1 pod of chat-small could answer; the drill that annotation allod.dev/drill asks for begins when"
+    assert world.condition("StandbyReady")[2].startswith(waits)
     assert world.wait(620)[-1] == "route chat-small", "the wish waited for the end of the bake time"
+    assert world.condition("StandbyReady")[2] == "1 pod of chat-small could answer"
 
 
 def test_a_lost_status_ends_a_drill() -> None:

@@ -134,6 +134,14 @@ def document(runs: Drill, moved_at: datetime | None) -> dict[str, Any]:
     return told | ({"activationSeconds": f"{activation.total_seconds():.1f}"} if activation is not None else {})
 
 
+def waits(seen: Seen, runs: Drill | None) -> str:
+    """The end of a sentence about a drill that a person asked for and that cannot begin yet. Empty: there is none."""
+    if runs or not _by_hand(seen):
+        return ""
+    when = "every pod of the model serves and nothing rolls, bakes or is suspended"
+    return f"; the drill that annotation {ANNOTATION} asks for begins when {when}"
+
+
 def verdict(seen: Seen) -> Finding | None:
     """What the last drill says against the standby."""
     standby, last = seen.model.spec.standby, (seen.status.get("standby") or {}).get("lastDrill") or {}
@@ -169,8 +177,7 @@ def _running(seen: Seen, found: Survey, told: Mapping[str, Any], now: datetime, 
 
 def _asked(seen: Seen, now: datetime) -> str | None:
     """Why one is to begin now."""
-    wanted = seen.model.metadata.annotations.get(ANNOTATION)
-    if wanted is not None and seen.status.get("drilled") != noted(wanted):
+    if _by_hand(seen):
         return f"annotation {ANNOTATION}"
     wished, last = wish(seen), (seen.status.get("standby") or {}).get("lastDrill") or {}
     if wished is None:
@@ -178,6 +185,11 @@ def _asked(seen: Seen, now: datetime) -> str | None:
     after = max(datetime.fromisoformat(last["time"]), now - LATE) if "time" in last else now - LATE
     asked_at = next_time(wished, after)
     return f"schedule {wished.schedule} {wished.time_zone}" if asked_at and asked_at <= now else None
+
+
+def _by_hand(seen: Seen) -> bool:
+    wanted = seen.model.metadata.annotations.get(ANNOTATION)
+    return wanted is not None and seen.status.get("drilled") != noted(wanted)
 
 
 def _calm(found: Survey, step: Step) -> bool:
