@@ -164,6 +164,21 @@ def test_deleting_a_model_leaves_nothing(space: Space) -> None:
     )
 
 
+def test_a_model_that_is_deleted_and_applied_again_starts_when_its_old_pod_has_ended(space: Space) -> None:
+    drains = chat(health={"drainTimeout": "10s"})
+    model = Model.apply(space, drains)
+    model.wait("Ready", "True")
+    (old,) = model.pods()
+    space.kubectl("delete", "mdl", "chat")
+    Model.apply(space, drains)
+    waits = f"starts when {old['metadata']['name']} has ended, which answers its last requests"
+    assert model.wait("Ready", "False", "Starting").endswith(waits)
+    model.wait("Ready", "True")
+    assert old["metadata"]["uid"] not in {each["metadata"]["uid"] for each in model.pods()}
+    told = space.listed("event", fields="regarding.kind=StatefulSet")
+    assert "FailedCreate" not in {each["reason"] for each in told}, "a StatefulSet that fails once tries again after ever longer pauses"
+
+
 def test_what_somebody_changes_by_hand_is_repaired(space: Space) -> None:
     model = Model.apply(space, chat())
     model.wait("Ready", "True")

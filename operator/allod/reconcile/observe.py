@@ -50,7 +50,8 @@ def observe(
     world, uid = senses.world, model["metadata"]["uid"]
     children = tuple(each for each in world.owned(uid) if each["kind"] != "Pod")
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
-    pods = tuple(_pods(world, model, {each["metadata"]["uid"] for each in statefulsets}))
+    uids = {each["metadata"]["uid"] for each in statefulsets}
+    pods = tuple(_pods(world, model, uids))
     companions = {name: there for name in sorted(leans_on(model)) if (there := _companion(world, model["metadata"]["namespace"], name))}
     beats = senses.ears.of((*pods, *(pod for each in companions.values() for pod in each.pods)))
     # Without its status: what an older operator wrote there must not make the object unreadable.
@@ -60,6 +61,7 @@ def observe(
         status=model.get("status") or {},
         children=children,
         pods=pods,
+        former=tuple(_former(world, model, uids)),
         defaults=defaults,
         neighbours=tuple(neighbours(world, model, begun)),
         apis=apis,
@@ -88,9 +90,28 @@ def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Man
     """Pods of its StatefulSets, and those that outlive their StatefulSet while they terminate: they still hold GPUs."""
     for uid in statefulsets:
         yield from (each for each in world.owned(uid) if each["kind"] == "Pod")
-    for pod in world.leaving(model["metadata"]["namespace"], model["metadata"]["name"]):
-        owners = {each["uid"] for each in pod["metadata"].get("ownerReferences") or ()}
-        if not owners & statefulsets:
+    yield from (pod for pod in _others(world, model, statefulsets) if "deletionTimestamp" in pod["metadata"])
+
+
+def _former(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Manifest]:
+    """Those of a deleted model of this name: their StatefulSet is gone. They may not know it yet, and are older than this model then.
+
+    The StatefulSet of a younger pod may be there and have lost the label by which we watch.
+    """
+    for pod in _others(world, model, statefulsets):
+        meta = pod["metadata"]
+        of = next((each for each in meta.get("ownerReferences") or () if each["kind"] == "StatefulSet" and each.get("controller")), None)
+        ends = "deletionTimestamp" in meta or meta["creationTimestamp"] < model["metadata"]["creationTimestamp"]
+        if of and ends:
+            there = world.get(Ref(of["apiVersion"], of["kind"], meta["namespace"], of["name"]))
+            if there is None or there["metadata"]["uid"] != of["uid"]:
+                yield pod
+
+
+def _others(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Manifest]:
+    """Pods that say they are this model's, and are of none of its StatefulSets."""
+    for pod in world.pods(model["metadata"]["namespace"], model["metadata"]["name"]):
+        if not {each["uid"] for each in pod["metadata"].get("ownerReferences") or ()} & statefulsets:
             yield pod
 
 

@@ -34,8 +34,8 @@ class World(Protocol):
         They ask for it, a remembered revision of theirs has it, or who answers for them is called so.
         """
 
-    def leaving(self, namespace: str, model: str) -> tuple[Manifest, ...]:
-        """Pods that say they belong to this model, and terminate."""
+    def pods(self, namespace: str, model: str) -> tuple[Manifest, ...]:
+        """Those that say they belong to this model, whoever owns them."""
 
     def refs(self, api_version: str, kind: str) -> tuple[Ref, ...]:
         """Identities of all objects of a kind."""

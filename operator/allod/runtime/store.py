@@ -70,8 +70,8 @@ class Store:
         self._names: Index[tuple[str, str]] = Index()
         """By namespace and a name that a model, or a revision of one, has to do with. A namespace may have a thousand models, and each look
         at one asks for its rivals."""
-        self._leaving: Index[tuple[str, str]] = Index()
-        """Pods that terminate, by namespace and model."""
+        self._pods: Index[tuple[str, str]] = Index()
+        """By namespace and the model that they say they belong to."""
         self._gone: dict[str, float] = {}
         """Those deleted since the last listing began, and up to which version: a late event must not bring them back. A later one does: a
         watch tells it as a deletion too when an object loses the label by which we watch, and it may get it again."""
@@ -89,9 +89,9 @@ class Store:
         found = dict.fromkeys(self._model_of(each) for name in names for each in self._names.of((namespace, name)))
         return tuple(self._objects[each] for each in found if each in self._objects)
 
-    def leaving(self, namespace: str, model: str) -> tuple[Manifest, ...]:
-        """Pods that say they belong to this model, and terminate."""
-        return tuple(self._objects[each] for each in self._leaving.of((namespace, model)))
+    def pods(self, namespace: str, model: str) -> tuple[Manifest, ...]:
+        """Those that say they belong to this model, whoever owns them."""
+        return tuple(self._objects[each] for each in self._pods.of((namespace, model)))
 
     def refs(self, api_version: str, kind: str) -> tuple[Ref, ...]:
         """Identities of all objects of a kind."""
@@ -175,8 +175,8 @@ class Store:
         yield self._kinds, (target.api_version, target.kind)
         yield from ((self._owned, uid) for uid in owners(manifest))
         yield from ((self._names, (target.namespace, name)) for name in names_in(manifest))
-        if target.kind == "Pod" and "deletionTimestamp" in manifest["metadata"]:
-            yield self._leaving, (target.namespace, model_label(manifest))
+        if target.kind == "Pod":
+            yield self._pods, (target.namespace, model_label(manifest))
 
     def _model_of(self, target: Ref) -> Ref:
         """Of a model or a revision of it."""

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from allod.adapters.errors import Conflict, Invalid, Unavailable
-from allod.domain.manifest import Ref
+from allod.domain.manifest import Ref, ref
 from allod.domain.serving.health.measurement import Measurement
 from allod.domain.serving.seen import EngineFigures
+from allod.runtime.routing import model_ref
 from support.drive import NAMESPACE, Drive
 
 if TYPE_CHECKING:
@@ -329,3 +331,18 @@ async def test_a_group_that_lost_a_rank_is_ended_gently_enough_that_its_gpus_are
     assert {name[-4:] for name, uid in uids.items() if after[name] != uid} == {"g0-0", "g0-1", "g0-2"}
     assert drive.condition("Ready")["message"].startswith("2 of 2 groups")
     assert [step["action"] for step in drive.model()["status"]["history"]].count("GroupRestarted") == 1
+
+
+async def test_a_model_that_is_applied_again_lets_the_pods_of_the_deleted_one_end_first(drive: Drive) -> None:
+    revision = await settled(drive, replicas=1)
+    old = deepcopy(drive.cluster.of_kind("Pod")[0])
+    drive.cluster.remove(model_ref(NAMESPACE, "chat"))
+    drive.cluster.add(old)  # nobody has told it yet
+    drive.create(replicas=1)
+    drive.cluster.edit(model_ref(NAMESPACE, "chat"), lambda model: model["metadata"].update(creationTimestamp="2026-11-20T00:01:00Z"))
+    await drive.settle()
+    assert drive.cluster.names("StatefulSet") == ()
+    drive.cluster.remove(ref(old))
+    await drive.settle()
+    assert drive.cluster.names("StatefulSet") == (f"chat-{revision}",)
+    assert drive.condition("Ready")["status"] == "True"

@@ -230,11 +230,10 @@ def test_a_model_is_found_by_the_names_of_its_revisions_and_by_who_answers_for_i
     assert named(store, "old") == named(store, "small") == {"chat"}
 
 
-def test_the_pods_of_a_model_that_terminate_are_found_by_its_name(store: Store) -> None:
+def test_the_pods_of_a_model_are_found_by_its_name(store: Store) -> None:
     labels = {"labels": {MODEL: "chat"}}
     store.put(thing("Pod", "chat-0", version=5, metadata=labels, spec={"containers": []}))
-    assert store.leaving("ai", "chat") == ()
-    store.put(thing("Pod", "chat-0", version=6, metadata=labels | {"deletionTimestamp": "2026-11-20T00:00:00Z"}, spec={"containers": []}))
-    assert [each["metadata"]["name"] for each in store.leaving("ai", "chat")] == ["chat-0"]
+    store.put(thing("Pod", "other-0", version=5, metadata={"labels": {MODEL: "other"}}, spec={"containers": []}))
+    assert [each["metadata"]["name"] for each in store.pods("ai", "chat")] == ["chat-0"]
     store.drop(thing("Pod", "chat-0", version=7))
-    assert store.leaving("ai", "chat") == ()
+    assert store.pods("ai", "chat") == ()

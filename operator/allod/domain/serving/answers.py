@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from allod.domain.conditions import Condition
 from allod.domain.quantity import count
+from allod.domain.serving import former, weights, wishes
 from allod.domain.serving import pod as pods
-from allod.domain.serving import weights, wishes
 from allod.domain.serving.adapters import answers as adapteranswers
 from allod.domain.serving.canary import canary, gateway
 from allod.domain.serving.crossroads import ASLEEP, WAKING
@@ -69,7 +69,10 @@ def _not_ready(outcome: Outcome) -> tuple[str, str]:
         return WAKING, f"revision {outcome.step.home} starts again from no replicas"
     if active and active.proven:
         return "Unavailable", f"no {outcome.unit} of revision {outcome.step.home} serves at present"
-    return "Starting", f"revision {outcome.found.desired.hash} is starting" + (f": {awaits}" if (awaits := _awaits(outcome)) else "")
+    name = outcome.found.desired.hash
+    if before := former.awaited(outcome.seen, name):
+        return "Starting", f"revision {name} starts when {min(before.values())} has ended, which answers its last requests"
+    return "Starting", f"revision {name} is starting" + (f": {awaits}" if (awaits := _awaits(outcome)) else "")
 
 
 def progressing(outcome: Outcome) -> Condition:

@@ -86,6 +86,8 @@ class Seen:
     pods: tuple[Manifest, ...]
     """Pods of its StatefulSets, terminating ones included."""
     defaults: Defaults
+    former: tuple[Manifest, ...] = ()
+    """Of StatefulSets that are gone, which are to go too, or terminate already."""
     neighbours: tuple[Neighbour, ...] = ()
     apis: frozenset[str] = frozenset()
     """Optional API groups that this cluster serves now, as `group/version/Kind`: monitoring.coreos.com/v1/PodMonitor, ..."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from allod.domain.manifest import Manifest, Ref, ref
 from allod.domain.names import FIELD_MANAGER, MANAGED_BY, REVISION, child
 from allod.domain.plan import Ending, Plan
+from allod.domain.serving import former
 from allod.domain.serving.groups.group import leads
 from allod.domain.serving.groups.regroup import GRACE
 from allod.render.metadata import finished
@@ -121,11 +122,12 @@ def _pods(seen: Seen, decision: Decision, revision: Revision, kept: Manifest) ->
     """One StatefulSet of as many pods as replicas, or one for each replica: the lowest numbers stay."""
     replicas = decision.allocation[revision.hash]
     if revision.nodes == 1:
-        yield scaled(kept, replicas)
-        return
-    for number in range(replicas):
-        yield group_policy(seen.model, revision.hash, number)
-        yield grouped(kept, number)
+        sets = [scaled(kept, replicas)]
+    else:
+        yield from (group_policy(seen.model, revision.hash, number) for number in range(replicas))
+        sets = [grouped(kept, number) for number in range(replicas)]
+    awaited = former.awaited(seen, revision.hash)
+    yield from (each for each in sets if each["metadata"]["name"] not in awaited)
 
 
 def _obsolete(seen: Seen, decision: Decision, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:
