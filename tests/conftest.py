@@ -7,7 +7,15 @@ import pytest
 from support import termination
 from support.golden import Golden
 
-SLOW = {"test_operator_failures.py", "test_chart_rights.py", "test_prometheus.py", "test_operator_dies.py", "test_fault_meetings.py"}
+SLOW = {
+    "test_operator_failures.py",
+    "test_chart_rights.py",
+    "test_prometheus.py",
+    "test_operator_dies.py",
+    "test_fault_meetings.py",
+    "test_fault_pods.py",
+    "test_nodes.py",
+}
 """Files of minutes: they go first, so that of two processes neither is left alone with one in the end."""
 
 

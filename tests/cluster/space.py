@@ -12,7 +12,7 @@ from box import Box, busybox, waiting
 
 Manifest = dict[str, Any]
 
-Kind = Literal["mdl", "pod", "pvc", "service", "endpointslice", "event", "lease", "prometheusrule"]
+Kind = Literal["mdl", "pod", "pvc", "service", "endpointslice", "event", "lease", "prometheusrule", "statefulset"]
 KINDS: dict[Kind, str] = {
     "mdl": "apis/allod.dev/v1alpha1/{namespace}/modeldeployments",
     "pod": "api/v1/{namespace}/pods",
@@ -20,6 +20,7 @@ KINDS: dict[Kind, str] = {
     "service": "api/v1/{namespace}/services",
     "endpointslice": "apis/discovery.k8s.io/v1/{namespace}/endpointslices",
     "event": "apis/events.k8s.io/v1/{namespace}/events",
+    "statefulset": "apis/apps/v1/{namespace}/statefulsets",
     "lease": "apis/coordination.k8s.io/v1/{namespace}/leases",
     "prometheusrule": "apis/monitoring.coreos.com/v1/{namespace}/prometheusrules",
 }

@@ -81,15 +81,16 @@ def in_step(model: Model, number: int) -> bool:
 def test_a_good_revision_gets_its_shares_and_then_everything_and_no_request_is_lost(model: Model, space: Space) -> None:
     old = model.status()["activeRevision"]
     # Long enough for the requests below, which begin when the weights have been in force for a while.
-    space.apply(canary([{"weight": 20, "hold": "25s"}, {"weight": 50, "hold": "25s"}], aliases=(NEWER,)))
+    space.apply(canary([{"weight": 20, "hold": "30s"}, {"weight": 50, "hold": "30s"}], aliases=(NEWER,)))
     for number, percent in ((1, 20), (2, 50)):
         waiting.until(f"step {number}", partial(in_step, model, number), seconds=60)
         waiting.until("the Gateway follows", lambda: NEWER in answers(space, edge.URL), seconds=10)
         told = answers(space, edge.URL)
+        within = answers(space, "http://chat:8000")
         assert step(model) == number, "the step lasted as long as the requests did"
         assert told["lost"] == 0, told
         assert near(told[NEWER], percent), told
-        assert answers(space, "http://chat:8000")[NEWER] == 0, "the Service is the active revision's until the canary is through"
+        assert within[NEWER] == 0, "the Service is the active revision's until the canary is through"
     waiting.until("it is promoted", lambda: model.status()["activeRevision"] != old, seconds=60)
     waiting.until("everything goes there", lambda: set(answers(space, edge.URL)) == {NEWER}, seconds=20)
     assert set(answers(space, "http://chat:8000")) == {NEWER}

@@ -124,7 +124,7 @@ def test_a_bad_revision_is_rolled_back_while_the_client_notices_nothing(space: S
 
 def test_a_drill_moves_traffic_for_a_moment_and_loses_no_request(pair: tuple[Model, Model, Asker]) -> None:
     model, _, asker = pair
-    Model.apply(model.space, chat(standby=STANDBY | {"drill": {"schedule": "0 3 29 2 *", "duration": "5s"}}, health=HEALTH))
+    Model.apply(model.space, chat(standby=STANDBY | {"drill": {"schedule": "0 3 29 2 *", "duration": "10s"}}, health=HEALTH))
     begun = uptime()
     model.space.kubectl("annotate", f"mdl/{model.name}", "allod.dev/drill=first")
     waiting.until("the standby answers", lambda: asker.last() == "small", seconds=20)

@@ -97,8 +97,8 @@ def test_a_model_whose_gpus_somebody_else_takes_waits_on_its_standby_until_they_
     told = asker.since(taken)
     assert told[told.index("small") :].count("lost") == 0, told
     assert told.count("lost") <= 10, f"what the pod that had to go had taken, and until its standby had the traffic: {told}"
+    model.has_done("Recovered", "FailedOver", apart_from="Paged")
     model.wait("Degraded", "False")
-    assert [action for action in model.actions() if action != "Paged"][:2] == ["Recovered", "FailedOver"]
 
 
 @pytest.fixture

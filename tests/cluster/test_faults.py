@@ -107,7 +107,8 @@ def test_two_models_with_one_standby_both_go_there(apart: tuple[Model, Asker], b
     other.wait("Ready", "True")
     containers.send([*engines(box, model), *engines(box, other)], signal.SIGSTOP)
     waiting.until("the standby answers for one", lambda: asker.last() == "small", seconds=30)
-    other.wait("FailedOver", "True", "FailedOver")
+    for each in (model, other):
+        each.wait("FailedOver", "True", "FailedOver")
     assert other.ask().strip()
     for each in (model, other):
         each.wait("FailedOver", "False", "AtHome", seconds=120)
@@ -131,9 +132,9 @@ def test_a_silent_node_costs_its_share_of_requests_for_seconds_not_for_as_long_a
     try:
         waiting.until("the silent pod is out", lambda: len(model.endpoints()) == 1, seconds=60)
         out = uptime()
+        ready = box.kubectl("get", "node", silent, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
         waiting.until("the client asked for a while", lambda: len(asker.since(out + 3)) >= 20, seconds=60)
         assert "lost" not in asker.since(out + 3), "kube-proxy has followed"
-        ready = box.kubectl("get", "node", silent, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
         assert ready == "True", f"it took {out - cut:.1f} s, and Kubernetes knew by itself"
     finally:
         box.link(silent, up=True)

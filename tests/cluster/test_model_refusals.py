@@ -166,13 +166,13 @@ def test_twenty_edits_in_a_second_end_in_the_last(space: Space) -> None:
         status = seen.get("status") or {}
         one = {pod["metadata"]["labels"]["allod.dev/revision"] for pod in model.pods()}
         newest = status.get("observedGeneration") == seen["metadata"]["generation"]
-        return newest and one == {status.get("activeRevision")} == {status.get("desiredRevision")}
+        alone = one == {status.get("activeRevision")} == {status.get("desiredRevision")}
+        return newest and alone and len(space.listed("statefulset")) == 1
 
     waiting.until("the last edit serves alone", settled, seconds=120)
     assert model.wait("Ready", "True")
-    template = json.loads(space.kubectl("get", "statefulset", "-o", "json"))["items"]
-    assert len(template) == 1
-    assert f'"{last}"' in json.dumps(template[0]["spec"]["template"]["spec"]["containers"])
+    (serves,) = space.listed("statefulset")
+    assert f'"{last}"' in json.dumps(serves["spec"]["template"]["spec"]["containers"])
 
 
 def seconds_to_edit(space: Space, lengths: Iterable[int]) -> float:

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.usefixtures("release")
 def test_a_model_answers_through_its_service(space: Space) -> None:
     model = Model.apply(space, chat(replicas=2))
     model.wait("Ready", "True")
+    waiting.until("both pods serve", lambda: model.status()["readyReplicas"] == len(model.endpoints()) == 2, seconds=60)
     assert model.ask().strip()
     status = model.status()
     assert status["url"] == f"http://chat.{space.name}.svc.cluster.local:8000/v1"
     assert status["activeRevision"] == status["desiredRevision"] == status["traffic"]["name"]
-    assert (status["replicas"], status["readyReplicas"]) == (2, 2)
-    assert len(model.endpoints()) == 2
+    assert status["replicas"] == 2
 
 
 def copied_to(claim: str) -> Manifest:

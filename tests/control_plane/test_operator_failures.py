@@ -208,6 +208,7 @@ def test_a_stored_model_that_the_operator_cannot_read_is_told_left_alone_and_tak
             r"spec\.scheduling\.topologySpread: .*'Zone' or 'Node'.* apply the CRDs of this release, then the object\.", says
         )
         assert models.condition("Ready")["status"] == "True"
+        models.until("it is told", lambda: (written(log) - before)["events"] == 1)
         operator.end(signal.SIGTERM)
         operator.start()
         operator.wait_leading()

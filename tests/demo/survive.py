@@ -50,14 +50,14 @@ def counted(client: Client, begun: float, moved: float) -> str:
 
 def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> datetime:
     """Returns when the standby answered."""
-    frozen = datetime.now()  # noqa: DTZ005  # a person's own clock
+    frozen, before = datetime.now(), _history(place)  # noqa: DTZ005  # a person's own clock
     _say(terminal, frozen, f"the {_stop(place)}")
     moved = client.wait_for("chat-small", 60)
     if moved is None:
         raise Unusable(place.stuck("the standby did not answer within 60 s", "chat"))
     _say(terminal, moved, f"chat-small answers, {(moved - frozen).total_seconds():.1f} s later; kubectl get mdl chat shows it")
     back = _back(terminal, place, client, name)
-    cause = next((step["cause"] for step in _history(place) if step["action"] == "Recovered"), "ready again")
+    cause = _told(place, "Recovered", before, 10)["cause"]
     _say(terminal, back, f"chat answers again from a new pod: {cause}")
     return moved
 
@@ -83,14 +83,7 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
     patch = {"spec": {"engine": {"extraArgs": [BAD_FLAG]}}}
     place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps(patch))
     _say(terminal, applied, f"a bad revision is applied: engine.extraArgs {BAD_FLAG}")
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        failed = next((step for step in _history(place) if step["action"] == "RevisionFailed" and step not in before), None)
-        if failed:
-            break
-        time.sleep(0.2)
-    else:
-        raise Unusable(place.stuck("the bad revision was not given up within 2 minutes", "chat"))
+    failed = _told(place, "RevisionFailed", before, 120)
     given_up = datetime.now()  # noqa: DTZ005  # a person's own clock
     heard = client.since(applied.timestamp())
     _say(terminal, given_up, f"revision {failed['from']} was given up: {failed['cause']}")
@@ -117,6 +110,16 @@ def _stop(place: Place) -> str:
 def _condition(place: Place, kind: str) -> dict[str, Any]:
     shown = json.loads(place.kube("get", "mdl", "chat", "-o", "json")).get("status", {}).get("conditions", [])
     return next((each for each in shown if each["type"] == kind), {})
+
+
+def _told(place: Place, action: str, before: list[dict[str, Any]], seconds: int) -> dict[str, Any]:
+    """The step of the history, once it is told."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := next((step for step in _history(place) if step["action"] == action and step not in before), None):
+            return found
+        time.sleep(0.2)
+    raise Unusable(place.stuck(f"its status did not tell of {action} within {seconds} s", "chat"))
 
 
 def _history(place: Place) -> list[dict[str, Any]]:

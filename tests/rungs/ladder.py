@@ -84,7 +84,7 @@ LADDER = (
         ),
         root=True,
     ),
-    Rung("vllm", "real vLLM, alone and in pods", ((*BUILD, "all"), (*PYTEST, "tests/vllm")), root=True),
+    Rung("vllm", "real vLLM, alone and in pods", ((*BUILD, "all"), (*PYTEST, *TWICE, "tests/vllm")), root=True),
 )
 
 

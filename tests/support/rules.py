@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from allod.api.modeldeployment import ModelDeployment
-from allod.render.mixture import of_spec
 from allod.render.monitoring.prometheusrule import prometheus_rule
+from allod.render.running import of_spec
 
 SPEC: dict[str, Any] = {
     "model": {"uri": "pvc://models/smollm2"},

@@ -42,8 +42,9 @@ def look(given: Namespace) -> Looked:
     reading = read(given.files, recursive=given.recursive)
     readable, findings = rules.check(reading.documents, defaults(), given.namespace)
     findings = [*reading.findings, *findings]
-    if files and (several := sorted({str(checked.model.spec.model.uri) for checked in readable}))[1:]:
-        raise UsageError(f"--model-config is the files of one model, and these are of several ({', '.join(several)}): give one at a time")
+    uris = sorted({str(checked.model.spec.model.uri) for checked in readable})
+    if files and len(uris) > 1:
+        raise UsageError(f"--model-config is the files of one model, and these are of several ({', '.join(uris)}): give one at a time")
     judged: dict[int, tuple[Model, Fit]] = {}
     for index, checked in enumerate(readable):
         if files:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from allod.adapters.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
@@ -26,6 +28,10 @@ log = logging.getLogger(__name__)
 
 UNTOLD = 16
 """Events of one model that are kept for another try, the newest: a few steps."""
+TELLING = 2.0
+"""Seconds of a look for all events: their etcd may be another one, and down, and a failover of the same model waits behind the look."""
+TELL_AGAIN = timedelta(seconds=30)
+"""Until events that were not taken are sent again."""
 
 
 @dataclass(slots=True)
@@ -61,8 +67,9 @@ class Apply:
         self._settled: dict[Ref, dict[Ref, tuple[str, Manifest]]] = {}
         """By model and child: what the API server made of our fields (hash as sent, fields as answered) where it writes a value in its own
         way: "1000m" of CPU comes back as "1", and a webhook may add a container. That is no drift, as long as it stays so."""
-        self._untold: dict[Ref, list[Manifest]] = {}
-        """Events that the API server did not take, by model. The step is in the status by then, so nobody would tell of it again."""
+        self._untold: dict[Ref, tuple[datetime, list[Manifest]]] = {}
+        """Events that the API server did not take, by model, and when to try again. The step is in the status by then, so nobody would tell
+        of it again."""
 
     def forget(self, model: Ref) -> None:
         """The model is gone: its children go by the garbage collector's hand."""
@@ -178,11 +185,25 @@ class Apply:
         what = {"kind": model["kind"], "namespace": meta["namespace"], "object": meta["name"], "generation": meta.get("generation")}
         for each in events:
             log.log(logging.INFO if each.type == "Normal" else logging.WARNING, each.message, extra={**what, "reason": each.reason})
-        all_ = [*self._untold.pop(ref(model), ()), *(event(model, each, now, self._identity) for each in events)]
-        left = [said for said in all_ if not await self._told(said, now)]
+        try_at, before = self._untold.pop(ref(model), (now, []))
+        due = before if now >= try_at else []
+        failed = await self._fail([*due, *(event(model, each, now, self._identity) for each in events)], now)
+        left = [*([] if due else before), *failed]
         if left:
-            self._untold[ref(model)] = left[-UNTOLD:]
+            self._untold[ref(model)] = (now + TELL_AGAIN if failed else try_at, left[-UNTOLD:])
         return bool(left)
+
+    async def _fail(self, said: Sequence[Manifest], now: datetime) -> list[Manifest]:
+        """Send events. Returns those that were not taken within the time for all of them."""
+        waits = list(said)
+        failed: list[Manifest] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TELLING):
+                while waits:
+                    if not await self._told(waits[0], now):
+                        failed.append(waits[0])
+                    waits.pop(0)
+        return [*failed, *waits]
 
     async def _told(self, said: Manifest, now: datetime) -> bool:
         """Whether it is over. An event that fails must not fail the look at the model, nor keep the next one from being told."""

@@ -12,7 +12,7 @@ from allod.domain.plan import Event
 from allod.domain.serving import denial, moves
 from allod.domain.serving.decide import decide
 from allod.domain.serving.moments import past
-from allod.reconcile.apply import Apply, NameTaken
+from allod.reconcile.apply import TELL_AGAIN, Apply, NameTaken
 from allod.reconcile.observe import Senses, observe
 from allod.reconcile.world import Outcome
 from allod.render.serving.plan import plan
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 REFUSED_AGAIN = timedelta(minutes=1)
 """What was refused may be allowed later without any event for us: a quota is raised, a right is granted, a name gets free."""
-TELL_AGAIN = timedelta(seconds=30)
-"""For events that the API server could not take: nothing else may happen to the model."""
 
 
 class ModelDeployments:

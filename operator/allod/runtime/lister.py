@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 PERIOD = 600.0
 """Seconds between two listings of a quiet cluster. Each is followed by a look at every model: the resync."""
-REFUSED_AGAIN = 60.0
-"""Seconds until it is asked again for what was refused: no event tells that a right was granted."""
+REFUSED_AGAIN = 1.0, 60.0
+"""Seconds until it is asked again for what was refused, first and last, doubled in between: no event tells that a right was granted. An API
+server that starts may refuse for a moment what it grants for good."""
 JITTER = 0.1
 """Up to this part more, by chance: replicas do not list together."""
 SETTLE = 1.0
@@ -105,13 +106,15 @@ class Lister:
     async def _until_due(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + PERIOD * (1 + JITTER * random.random())  # noqa: S311  # jitter is no secret
+        again, rarely = REFUSED_AGAIN
         while (left := until - loop.time()) > 0:
             try:
-                async with asyncio.timeout(min(left, REFUSED_AGAIN) if self.refused.lists() else left):
+                async with asyncio.timeout(min(left, again) if self.refused.lists() else left):
                     await self._due.wait()
             except TimeoutError:
                 if await self._granted():
                     return
+                again = min(2 * again, rarely)
             else:
                 await asyncio.sleep(SETTLE)
                 self._due.clear()

@@ -136,6 +136,7 @@ class Operator:
     async def _reconcile(self, key: Ref) -> Outcome:
         model = self._store.get(key)
         if model is not None and self._lister.refused.hides(model):
+            self._metrics.conditions(key, None)  # nobody knows what they are now
             return Outcome()  # a listing names it when that is over
         try:
             return await self._models.reconcile(key)

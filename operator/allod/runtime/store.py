@@ -86,7 +86,7 @@ class Store:
 
     def naming(self, namespace: str, names: Iterable[str]) -> tuple[Manifest, ...]:
         """ModelDeployments of a namespace that have to do with one of these names."""
-        found = dict.fromkeys(self._model_of(each) for name in names for each in self._names.of((namespace, name)))
+        found = dict.fromkeys(self._model_of(each) for name in sorted(names) for each in self._names.of((namespace, name)))
         return tuple(self._objects[each] for each in found if each in self._objects)
 
     def pods(self, namespace: str, model: str) -> tuple[Manifest, ...]:

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from allod.domain.serving.page import BY_INTENT
-from allod.render.mixture import Mixture
 from allod.render.monitoring.pagerules import NOT_URGENT
 from allod.render.monitoring.prometheusrule import prometheus_rule
 from allod.render.monitoring.promql import span
+from allod.render.running import Running
 from allod.runtime.metrics import Metrics
 from support.golden import FOLDER
 from support.promtool import Promtool, asked_for, on_page
@@ -40,7 +40,7 @@ def test_prometheus_takes_every_rule_that_we_render(rule: dict[str, Any], promto
 
 
 def test_prometheus_takes_the_rules_of_two_engines_side_by_side(promtool: Promtool) -> None:
-    rule = prometheus_rule(model_of(), Mixture(frozenset({"vLLM", "LlamaCpp"}), grouped=False, downloads=False, on_gpus=True))
+    rule = prometheus_rule(model_of(), Running(frozenset({"vLLM", "LlamaCpp"}), grouped=False, downloads=False, on_gpus=True))
     (saturated,) = (each for each in rule["spec"]["groups"][0]["rules"] if each.get("alert") == "AllodSaturated")
     assert all(name in saturated["expr"] for name in ("vllm:", "llamacpp:"))
     assert "SUCCESS" in promtool.check(rule)

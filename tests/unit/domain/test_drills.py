@@ -272,6 +272,21 @@ def test_no_drill_begins_while_the_model_is_suspended() -> None:
     assert "needed" not in world.status["standby"]
 
 
+def test_a_model_that_is_put_to_sleep_in_a_drill_has_one_step_more() -> None:
+    world = world_with_drill()
+    wish(world)
+    world.edit(replicas=0)
+    world.settle()
+    assert [step["action"] for step in world.status["history"]][:2] == ["DrillInterrupted", "DrillStarted"]
+
+
+def test_a_wish_that_waits_for_the_standby_is_told_by_what_is_wrong_with_that() -> None:
+    world = world_with_drill()
+    world.companion = companion(task="Embed")
+    assert wish(world) == []
+    assert world.condition("StandbyReady")[2] == "chat-small is for the task Embed and this model for Generate"
+
+
 def test_a_failure_in_a_drill_is_told_from_the_model_that_failed() -> None:
     world = world_with_drill()
     wish(world)

@@ -154,6 +154,26 @@ def test_a_rollout_that_needs_a_standby_which_only_a_person_can_mend_says_so() -
     assert world.condition("Degraded")[:2] == ("True", "StandbyName")
 
 
+def test_nothing_waits_for_a_standby_while_the_model_is_suspended() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
+    world.companion = companion(served_names=frozenset({"chat-small"}))
+    world.edit(engine__maxModelLen=32768, suspend=True)
+    world.settle()
+    assert world.condition("Stalled")[0] == world.condition("Degraded")[0] == "False"
+    assert world.condition("Progressing")[:2] == ("False", "Suspended")
+
+
+def test_a_rollout_does_not_go_by_a_standby_that_knows_only_some_of_the_names() -> None:
+    world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"}, model={"uri": "pvc://m", "aliases": ["v2"]})
+    world.companion = companion(served_names=frozenset({"chat", "chat-small", "v2"}), known_names=frozenset({"chat", "chat-small"}))
+    world.edit(engine__maxModelLen=32768)
+    world.settle()
+    assert world.wait(60) == []
+    assert world.condition("Progressing")[:2] == ("True", "StandbyNotReady")
+    world.companion = companion(served_names=frozenset({"chat", "chat-small", "v2"}))
+    assert "route chat-small" in world.settle()
+
+
 def test_a_rollout_that_waits_for_the_pods_of_its_standby_says_so_and_nothing_is_degraded() -> None:
     world = world_with_standby(rollout={"strategy": "StandbyHandoff", "bake": "0s"})
     world.companion = companion(up=0)

@@ -63,10 +63,22 @@ def test_a_pod_that_ends_in_its_time_is_no_trouble() -> None:
     assert world.condition("Degraded")[0] == "False"
 
 
-def test_a_pod_without_a_node_waits_for_somebody_elses_finalizer() -> None:
+def test_a_pod_with_a_finalizer_waits_for_whoever_set_it() -> None:
     world = node_off()
     (pod,) = world.pods.values()
-    del pod["spec"]["nodeName"]
+    pod["metadata"]["finalizers"] = ["example.com/audit"]
     found = stuck(world.seen, world.now + timedelta(minutes=2))
     assert found is not None
-    assert found.message.endswith("kubectl describe pod chat-08277d62-0 says which finalizer it waits for")
+    assert found.message.endswith("it waits for example.com/audit, which whoever set it has to take away"), "its node may well be alive"
+
+
+def test_a_pod_that_does_not_end_keeps_nobody_awake_while_its_model_sleeps_and_is_no_failure_when_it_wakes() -> None:
+    world = node_off(standby={"modelDeploymentRef": {"name": "chat-small"}})
+    world.edit(replicas=0)
+    world.wait(300)
+    assert world.condition("Ready")[:2] == ("False", "ScaledToZero")
+    assert world.condition("Degraded")[:2] == ("True", "PodStuck")
+    assert "Paged" not in [step["action"] for step in world.status["history"]]
+    world.edit(replicas=1)
+    assert world.settle() == ["A: 1 pods", "route chat-small"]
+    assert world.status["history"][0]["action"] == "HandedOff"

@@ -136,6 +136,37 @@ def test_a_standby_that_could_not_take_over_says_why_and_gets_no_traffic(there: 
     assert world.condition("StandbyReady") == ("False", reason, sentence)
 
 
+@pytest.mark.parametrize(
+    ("there", "reason", "sentence"),
+    [
+        (
+            companion(),
+            "StandbyName",
+            "clients ask for v2, which chat-small does not serve: add it to model.aliases of chat-small",
+        ),
+        (
+            companion(served_names=frozenset({"chat", "v2"}), known_names=frozenset({"chat"})),
+            "StandbyNotReady",
+            (
+                "the pods of chat-small that serve do not know v2 yet, "
+                "until its new revision serves: kubectl get mdl chat-small says how far it is"
+            ),
+        ),
+    ],
+    ids=["its spec lacks one", "its pods lack one"],
+)
+def test_a_standby_that_knows_some_of_the_names_is_better_than_nobody_and_drilled_by_nobody(there: Any, reason: str, sentence: str) -> None:
+    world = world_with_standby(model={"uri": "pvc://models/smollm2", "aliases": ["v2"]})
+    world.companion = there
+    world.settle()
+    assert world.condition("StandbyReady") == ("False", reason, sentence)
+    world.annotations["allod.dev/drill"] = "1"
+    assert world.settle() == []
+    world.engine = lambda _: hung()
+    assert world.settle() == ["route chat-small"]
+    assert world.condition("Ready")[:2] == ("True", "StandbyServing")
+
+
 def test_a_cold_standby_is_woken_by_need_and_sleeps_again() -> None:
     world = world_with_standby()
     world.companion = companion(up=0, replicas=0)

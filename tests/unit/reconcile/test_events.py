@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from allod.adapters.errors import Invalid, Unavailable
 from allod.domain.manifest import ref
 from allod.domain.plan import Event
-from allod.reconcile.apply import UNTOLD, Apply
+from allod.reconcile.apply import TELL_AGAIN, TELLING, UNTOLD, Apply
 from allod.reconcile.tell import event
 from allod.runtime.store import Store
 from support.drive import NAMESPACE, Drive
@@ -127,6 +128,9 @@ async def test_an_event_that_fails_keeps_no_other_from_being_told_and_comes_late
     assert "NotReady" not in others
     busy.refuses = ()
     await drive.reconcile()
+    assert reasons(drive) == others, "looks follow one another, and each would wait for it"
+    drive.now += TELL_AGAIN
+    await drive.reconcile()
     assert reasons(drive) == sorted([*others, "NotReady"])
     before = len(busy.tried)
     await drive.reconcile()
@@ -138,7 +142,8 @@ async def test_what_could_not_be_told_is_tried_again_though_nothing_happens(driv
     busy.refuses = ("RevisionCreated", "Ready")
     await settled(drive)
     outcome = await drive.look()
-    assert (outcome.changed, outcome.requeue_after) == (False, timedelta(seconds=30))
+    assert (outcome.changed, outcome.requeue_after) == (False, TELL_AGAIN)
+    drive.now += TELL_AGAIN
     busy.refuses = ()
     assert (await drive.look()).requeue_after is None
     assert reasons(drive) == ["Ready", "RevisionCreated"]
@@ -166,11 +171,28 @@ async def test_of_what_could_not_be_told_the_newest_is_kept_while_the_model_is_t
     drive.cluster.down = True
     assert await apply.events(model, said, drive.now)
     drive.cluster.down = False
-    assert not await apply.events(model, (), drive.now)
+    assert not await apply.events(model, (), drive.now + TELL_AGAIN)
     assert reasons(drive) == sorted(each.reason for each in said[-UNTOLD:])
     drive.cluster.down = True
     await apply.events(model, [Event("Last", "", "Warning")], drive.now)
     drive.cluster.down = False
     apply.forget(ref(model))
-    assert not await apply.events(model, (), drive.now)
+    assert not await apply.events(model, (), drive.now + TELL_AGAIN)
     assert "Last" not in reasons(drive)
+
+
+async def test_events_whose_etcd_hangs_hold_up_a_look_for_a_moment_and_come_later(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("allod.reconcile.apply.TELLING", TELLING / 100)
+    takes = drive.cluster.create
+
+    async def hangs(_: Manifest) -> Manifest:
+        await asyncio.sleep(60)
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(drive.cluster, "create", hangs)
+    async with asyncio.timeout(10):
+        await settled(drive)
+    monkeypatch.setattr(drive.cluster, "create", takes)
+    drive.now += TELL_AGAIN
+    await drive.reconcile()
+    assert reasons(drive) == ["Ready", "RevisionCreated"]

@@ -160,6 +160,17 @@ async def test_a_right_that_is_granted_again_is_noticed_within_a_minute_and_the_
         assert (rig.refused.hides(legal), rig.lister.remark) == (False, "")
 
 
+async def test_a_refusal_of_a_moment_is_over_within_seconds() -> None:
+    async with running("legal") as rig:
+        legal = rig.add("ModelDeployment", "chat", "legal")
+        rig.cluster.forbidden = {("pods", "legal")}
+        await asyncio.sleep(0.5)
+        assert rig.refused.hides(legal)
+        rig.cluster.forbidden = set()
+        await asyncio.sleep(2)
+        assert not rig.refused.hides(legal)
+
+
 async def test_an_optional_kind_that_cannot_be_listed_counts_as_not_served() -> None:
     async with running() as rig:
         rig.cluster.install()

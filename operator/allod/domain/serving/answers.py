@@ -13,10 +13,12 @@ from allod.domain.serving.adapters import answers as adapteranswers
 from allod.domain.serving.canary import canary, gateway
 from allod.domain.serving.crossroads import ASLEEP, WAKING
 from allod.domain.serving.engine import download
+from allod.domain.serving.health import leaving
 from allod.domain.serving.health.finding import CONCERNS, Finding
 from allod.domain.serving.standby import answers as standbys
 from allod.domain.serving.standby import drill as drills
 from allod.domain.serving.standby.schedule import bad_schedule
+from allod.domain.serving.standby.standby import hopeless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +131,8 @@ def _wrong(outcome: Outcome) -> Iterator[Finding]:
         yield other
     if unknown:
         yield Finding("UnknownRevision", unknown)
+    if not outcome.wanted and (late := leaving.stuck(outcome.seen, outcome.now)):
+        yield late
     wished = drills.wish(outcome.seen)
     if wished and (bad := bad_schedule(wished)):
         yield bad
@@ -144,7 +148,7 @@ def stalled(outcome: Outcome) -> Condition:
         return Condition("Stalled", "True", waits.reason, waits.message)
     if refused and refused.reason == "UnknownFlag":
         return Condition("Stalled", "True", refused.reason, f"no revision is made until the spec is corrected: {refused.message}")
-    if (held_up := outcome.held_up) and outcome.found.standby and outcome.found.standby.hopeless:
+    if (held_up := outcome.held_up) and hopeless(held_up):
         return Condition("Stalled", "True", held_up.reason, f"the rollout waits until the standby can take over: {held_up.message}")
     if desired and desired.failed and desired.finding:
         name = outcome.found.desired.hash

@@ -100,7 +100,7 @@ def _position(seen: Seen, found: Survey, refused: Finding | None, trying: Course
         strategy=rollout.strategy,
         surge=rollout.max_surge,
         on_standby=found.on_standby is not None,
-        standby_ready=bool(found.standby and found.standby.ready),
+        standby_ready=bool(found.standby and not found.standby.imperfect),
         shares=found.shares,
         follows=gateway.follows(seen, now),
         deaf=gateway.deaf(seen, now) is not None,

@@ -91,7 +91,7 @@ class Outcome:
             return False
         lost = active is not None and active.proven and not active.ready and self.wanted > 0 and not self.waking
         handoff = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.failed and not self.refused
-        return lost or handoff
+        return lost or (handoff and not standbys.hopeless(standby.lacks))
 
     @property
     def waking(self) -> bool:
@@ -140,14 +140,15 @@ class Outcome:
         for facts in (self.desired, self.active):
             if facts and facts.finding and (self.wanted or facts.failed):
                 return facts.finding
-        if self.held_up and self.found.standby and self.found.standby.hopeless:
+        if standbys.hopeless(self.held_up):
             return self.held_up
-        return leaving.stuck(self.seen, self.now)
+        return leaving.stuck(self.seen, self.now) if self.wanted else None
 
     @property
     def held_up(self) -> Finding | None:
         """Why the standby cannot take over, where a rollout waits for that. None: none does."""
-        waits = self.seen.model.spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.away
+        spec = self.seen.model.spec
+        waits = spec.rollout.strategy == "StandbyHandoff" and self.rolling and not self.away and not spec.suspend
         serves = self.active is not None and self.active.ready > 0
         standby = self.found.standby
-        return standby.problem if standby and waits and serves and not self.failed and not self.refused else None
+        return standby.imperfect if standby and waits and serves and not self.failed and not self.refused else None

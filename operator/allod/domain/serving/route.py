@@ -10,9 +10,9 @@
 
 Nothing here is a clock: how long something has been so is read from the pods, whose conditions carry their times.
 
-Never: to a standby without a ready pod; to an empty home from a standby that serves; back and forth (after three returns within an hour
-traffic stays on the standby until the hour is over or a person says otherwise); more models than the blast radius allows, for then the
-operator's own eyes are the likelier cause.
+Never: to a standby without a ready pod; to an empty home from a standby that serves, unless `replicas` is 0; back and forth (after three
+returns within an hour traffic stays on the standby until the hour is over or a person says otherwise); more models than the blast radius
+allows, for then the operator's own eyes are the likelier cause.
 """
 
 from __future__ import annotations

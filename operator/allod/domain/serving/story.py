@@ -115,7 +115,7 @@ def _moved(outcome: Outcome) -> dict[str, Any] | None:
 
 
 def _came_back(outcome: Outcome, before: Mapping[str, Any], after: str, ready: str) -> dict[str, Any] | None:
-    if not outcome.wanted:  # it did not recover: nobody is to answer for a model that was put to sleep
+    if not outcome.wanted and before.get("reason") != "Drill":  # it did not recover: nobody is to answer for a model that was put to sleep
         return {"action": "HandedBack", "from": before["name"], "to": after, "cause": "spec.replicas is 0"}
     action = {"Handoff": "HandedBack", "Drill": None}.get(before.get("reason", ""), RETURNED)  # `_drilled` tells of drills
     return {"action": action, "from": before["name"], "to": after, "cause": _held(outcome, ready)} if action else None

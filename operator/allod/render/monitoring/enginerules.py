@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from allod.api.modeldeployment import ModelDeployment
-    from allod.render.mixture import Engine
+    from allod.render.running import Engine
 
 
 def engine_rules(model: ModelDeployment, engines: Collection[Engine]) -> list[Rule]:

@@ -11,14 +11,14 @@ from allod.render.metadata import metadata
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
-    from allod.render.mixture import Mixture
+    from allod.render.running import Running
 
 API = "monitoring.coreos.com/v1/PodMonitor"
 SHORT = 60
 """Seconds of the window of an SLO below which it is scraped as often as the operator looks: a rate needs some samples in its window."""
 
 
-def pod_monitor(model: ModelDeployment, runs: Mixture) -> Manifest:
+def pod_monitor(model: ModelDeployment, runs: Running) -> Manifest:
     """The engine of every pod that has a page, with model and revision as labels allod_dev_model and allod_dev_revision."""
     short = any(slo.window.seconds < SHORT for slo in model.spec.health.slos)
     return {

@@ -13,12 +13,12 @@ from allod.render.monitoring.slorules import slo_rules
 if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
-    from allod.render.mixture import Mixture
+    from allod.render.running import Running
 
 API = "monitoring.coreos.com/v1/PrometheusRule"
 
 
-def prometheus_rule(model: ModelDeployment, runs: Mixture) -> Manifest:
+def prometheus_rule(model: ModelDeployment, runs: Running) -> Manifest:
     """The ladder, the engines, and for vLLM the service level objectives."""
     meta = model.metadata
     slos = slo_rules(model) if "vLLM" in runs.engines else []

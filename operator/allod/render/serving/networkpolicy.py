@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from allod.api.modeldeployment import ModelDeployment
     from allod.domain.manifest import Manifest
     from allod.domain.serving.seen import Defaults
-    from allod.render.mixture import Mixture
+    from allod.render.running import Running
 
 NAMESPACE = "kubernetes.io/metadata.name"
 """Label that Kubernetes itself puts on every namespace."""
@@ -19,7 +19,7 @@ DNS_PORTS = (53, 5353)
 """5353: the pods' port behind OpenShift's DNS Service. What a policy compares is the port behind the Service."""
 
 
-def network_policy(model: ModelDeployment, defaults: Defaults, runs: Mixture) -> Manifest:
+def network_policy(model: ModelDeployment, defaults: Defaults, runs: Running) -> Manifest:
     """Clients and the operator reach the HTTP port, pods of the model each other; out goes DNS, and HTTPS where an engine downloads.
 
     Where a replica has several pods, those of one group reach each other by a policy of the group's, and no other pods of the model do.

@@ -11,8 +11,8 @@ from allod.domain.serving import former
 from allod.domain.serving.groups.group import leads
 from allod.domain.serving.groups.regroup import GRACE
 from allod.render.metadata import finished
-from allod.render.mixture import of_revisions
 from allod.render.monitoring import podmonitor, prometheusrule
+from allod.render.running import of_revisions
 from allod.render.serving import adapters, httproute, vllm
 from allod.render.serving.configmap import watchdog_configmap
 from allod.render.serving.disruption import disruption_budget
@@ -65,18 +65,17 @@ def _nudges(seen: Seen, decision: Decision) -> Iterator[Manifest]:
 
 def _objects(seen: Seen, decision: Decision) -> Iterator[Manifest]:
     model = seen.model
-    if decision.home is None:
-        if decision.away:  # nobody remembers any revision, and the standby goes on answering
-            yield from _traffic(seen, decision, "")
+    if decision.home is None and not decision.away:
         return
     runs = of_revisions((each for each in decision.revisions if each.hash in decision.allocation), model.spec)
     yield network_policy(model, seen.defaults, runs)
     yield disruption_budget(model)
     if standby := _standby(seen, decision):
         yield standby_policy(model, standby, seen.defaults)
-    for revision in decision.revisions:
-        yield from _revision(seen, decision, revision)
-    yield from _traffic(seen, decision, decision.home)
+    if decision.home is not None:  # else nobody remembers any revision, and the standby goes on answering
+        for revision in decision.revisions:
+            yield from _revision(seen, decision, revision)
+    yield from _traffic(seen, decision, decision.home or "")
     if model.spec.monitoring.pod_monitor and podmonitor.API in seen.apis:
         yield podmonitor.pod_monitor(model, runs)
     if model.spec.monitoring.prometheus_rule and prometheusrule.API in seen.apis:
@@ -120,14 +119,15 @@ def _revision(seen: Seen, decision: Decision, revision: Revision) -> Iterator[Ma
 
 def _pods(seen: Seen, decision: Decision, revision: Revision, kept: Manifest) -> Iterator[Manifest]:
     """One StatefulSet of as many pods as replicas, or one for each replica: the lowest numbers stay."""
-    replicas = decision.allocation[revision.hash]
+    replicas, awaited = decision.allocation[revision.hash], former.awaited(seen, revision.hash)
     if revision.nodes == 1:
-        sets = [scaled(kept, replicas)]
-    else:
-        yield from (group_policy(seen.model, revision.hash, number) for number in range(replicas))
-        sets = [grouped(kept, number) for number in range(replicas)]
-    awaited = former.awaited(seen, revision.hash)
-    yield from (each for each in sets if each["metadata"]["name"] not in awaited)
+        if kept["metadata"]["name"] not in awaited:
+            yield scaled(kept, replicas)
+        return
+    for number in range(replicas):
+        yield group_policy(seen.model, revision.hash, number)
+        if (group := grouped(kept, number))["metadata"]["name"] not in awaited:
+            yield group
 
 
 def _obsolete(seen: Seen, decision: Decision, objects: tuple[Manifest, ...]) -> tuple[Ref, ...]:

@@ -32,8 +32,10 @@ def stuck(seen: Seen, now: datetime) -> Finding | None:
         return None
     name, node = pods.name(pod), pod["spec"].get("nodeName")
     should = f"{name} should have ended more than {duration(LATE.total_seconds())} ago and holds what it reserved"
+    if finalizers := pod["metadata"].get("finalizers"):
+        return Finding("PodStuck", f"{should}: it waits for {', '.join(finalizers)}, which whoever set it has to take away")
     if node is None:
-        return Finding("PodStuck", f"{should}: kubectl describe pod {name} says which finalizer it waits for")
+        return Finding("PodStuck", f"{should}: kubectl describe pod {name} says more")
     todo = f"if it is off, kubectl taint node {node} {OFF}, or kubectl delete node {node}"
     return Finding("PodStuck", f"{should}: is its node {node} alive? {todo}")
 

@@ -25,8 +25,8 @@ def standby_ready(outcome: Outcome) -> Condition:
     found = outcome.found.standby
     if found is None or not outcome.seen.model.spec.standby:
         return Condition("StandbyReady", "False", "StandbyRemoved", "spec.standby is gone and traffic is still there")
-    asked = drill.waits(outcome.seen, outcome.drill)
-    if problem := found.problem or drill.verdict(outcome.seen):
+    asked = drill.waits(outcome.seen, outcome.found, outcome.drill)
+    if problem := found.imperfect or drill.verdict(outcome.seen):
         return Condition("StandbyReady", "False", problem.reason, problem.message + asked)
     return Condition("StandbyReady", "True", "Serving", f"{count(found.ready_pods, 'pod')} of {found.name} could answer{asked}")
 

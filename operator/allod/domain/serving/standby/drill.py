@@ -82,6 +82,7 @@ def drill(seen: Seen, found: Survey, step: Step, now: datetime) -> Drill | None:
         or not _calm(found, step)
         or found.standby is None
         or found.standby.hopeless
+        or found.standby.lacks
     ):
         return None
     if cause := _asked(seen, now):
@@ -134,9 +135,9 @@ def document(runs: Drill, moved_at: datetime | None) -> dict[str, Any]:
     return told | ({"activationSeconds": f"{activation.total_seconds():.1f}"} if activation is not None else {})
 
 
-def waits(seen: Seen, runs: Drill | None) -> str:
-    """The end of a sentence about a drill that a person asked for and that cannot begin yet. Empty: there is none."""
-    if runs or not _by_hand(seen):
+def waits(seen: Seen, found: Survey, runs: Drill | None) -> str:
+    """The end of a sentence about a drill that a person asked for and that the model itself keeps from beginning. Empty: there is none."""
+    if runs or not _by_hand(seen) or found.on_standby or not found.standby or found.standby.hopeless:
         return ""
     when = "every pod of the model serves and nothing rolls, bakes or is suspended"
     return f"; the drill that annotation {ANNOTATION} asks for begins when {when}"

@@ -30,18 +30,30 @@ class StandbySeen:
     """Its spec asks for no pods: it starts when it is needed."""
     problem: Finding | None
     """Why traffic could not go there now."""
+    lacks: Finding | None = None
+    """Names that it does not know, of several that clients ask for: better than nobody, and no place to which a healthy model goes."""
     grouped: bool = False
     """Its replicas have several pods."""
 
     @property
     def hopeless(self) -> bool:
         """Only a person can mend what keeps traffic away from it: to start it would hold GPUs for nothing."""
-        return self.problem is not None and self.problem.reason not in ("StandbyCold", "StandbyNotReady")
+        return hopeless(self.problem)
 
     @property
     def ready(self) -> bool:
-        """Whether it could take over now."""
+        """Whether it could take over now from a model that is lost."""
         return self.problem is None
+
+    @property
+    def imperfect(self) -> Finding | None:
+        """Why a model that serves does not go there: everybody should be answered as before."""
+        return self.problem or self.lacks
+
+
+def hopeless(found: Finding | None) -> bool:
+    """Whether only a person can mend it."""
+    return found is not None and found.reason not in ("StandbyCold", "StandbyNotReady")
 
 
 def service(seen: Seen) -> Manifest | None:
@@ -92,22 +104,34 @@ def find(seen: Seen) -> StandbySeen | None:
     if there is None:
         problem = f"there is no ModelDeployment {name} in namespace {seen.model.metadata.namespace}: create it, or correct standby"
         return StandbySeen(name, None, 0, cold=False, problem=Finding("StandbyNotFound", problem))
-    ready = answering(seen, name)
-    problem_found = misfit(seen.model, there) or _not_serving(name, there, ready) or _not_known(seen.model, there)
-    return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=problem_found, grouped=there.grouped)
+    ready, names = answering(seen, name), _names(seen.model)
+    unnamed, unknown = _not_named(seen.model, there), _not_known(seen.model, there)
+    bars = _unfit(seen.model, there) or (None if names & there.served_names else unnamed) or _not_serving(name, there, ready)
+    if not bars and there.known_names is not None and not names & there.known_names:
+        bars = unknown
+    return StandbySeen(name, there.revision, ready, cold=not there.replicas, problem=bars, lacks=unnamed or unknown, grouped=there.grouped)
 
 
 def misfit(model: ModelDeployment, there: Companion) -> Finding | None:
-    """What only a person can mend: why `there`, whom the model's spec names, could not answer for it however well it is."""
+    """What only a person can mend: why `there`, whom the model's spec names, could not answer for it, or not for all of its names."""
+    return _unfit(model, there) or _not_named(model, there)
+
+
+def _unfit(model: ModelDeployment, there: Companion) -> Finding | None:
     name = there.name
     if there.standby == model.metadata.name:
         return Finding("StandbyPointsBack", f"{name} names {model.metadata.name} as its own standby: one of the two has to stand by itself")
     if there.task != model.spec.model.task:
         return Finding("StandbyTask", f"{name} is for the task {there.task} and this model for {model.spec.model.task}")
-    if missing := _missing(model, there.served_names):
-        names = ", ".join(missing)
-        return Finding("StandbyName", f"clients ask for {names}, which {name} does not serve: add it to model.aliases of {name}")
     return None
+
+
+def _not_named(model: ModelDeployment, there: Companion) -> Finding | None:
+    missing = sorted(_names(model) - there.served_names)
+    if not missing:
+        return None
+    asked = f"clients ask for {', '.join(missing)}, which {there.name} does not serve"
+    return Finding("StandbyName", f"{asked}: add it to model.aliases of {there.name}")
 
 
 def _not_serving(name: str, there: Companion, ready: int) -> Finding | None:
@@ -122,12 +146,12 @@ def _not_serving(name: str, there: Companion, ready: int) -> Finding | None:
 
 def _not_known(model: ModelDeployment, there: Companion) -> Finding | None:
     """Its spec promises what its pods do not know yet: they answer 404 to every request for such a name."""
-    missing = _missing(model, there.known_names) if there.known_names is not None else []
+    missing = sorted(_names(model) - there.known_names) if there.known_names is not None else []
     if not missing:
         return None
     until = f"until its new revision serves: kubectl get mdl {there.name} says how far it is"
     return Finding("StandbyNotReady", f"the pods of {there.name} that serve do not know {', '.join(missing)} yet, {until}")
 
 
-def _missing(model: ModelDeployment, known: frozenset[str]) -> list[str]:
-    return sorted({model.served_name, *model.spec.model.aliases} - known)
+def _names(model: ModelDeployment) -> frozenset[str]:
+    return frozenset({model.served_name, *model.spec.model.aliases})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from allod.domain.manifest import Ref
 from allod.domain.names import RANK
+from allod.domain.serving.decide import decide
 from allod.render.monitoring import podmonitor, prometheusrule
-from unit.domain.simulation import World, ready, refused
+from allod.render.serving.plan import plan
+from unit.domain.simulation import World, companion, hung, ready, refused
 
 LLAMACPP = {"engine": {"type": "LlamaCpp"}, "model": {"uri": "pvc://models/chat.gguf"}, "resources": {"memory": "32Gi"}}
 VLLM = {"engine": {"type": "vLLM"}, "model": {"uri": "pvc://models/smollm2"}, "resources": {"gpu": {"count": 1}, "memory": "32Gi"}}
@@ -106,3 +109,18 @@ def test_nothing_is_written_while_nothing_changes(old: dict[str, Any], new: dict
     before = dict(world.children)
     made = world.reconcile()
     assert (made.delete, made.status, world.children) == ((), world.status, before)
+
+
+def test_clients_reach_the_standby_and_alerts_stand_when_nobody_remembers_a_revision() -> None:
+    world = World(apis=frozenset({prometheusrule.API}), companion=companion())
+    world.spec |= {"standby": {"modelDeploymentRef": {"name": "chat-small"}}}
+    world.settle()
+    world.engine = lambda _: hung()
+    assert world.settle() == ["route chat-small"]
+    seen = world.seen
+    forgotten = replace(decide(seen, world.now), home=None, allocation={}, revisions=())
+    steps = plan(seen, forgotten)
+    around = {"chat", "chat.standby"}
+    assert {each["metadata"]["name"] for each in steps.objects if each["kind"] == "NetworkPolicy"} == around
+    assert "PrometheusRule" in {each["kind"] for each in steps.objects}
+    assert {each.kind for each in steps.delete}.isdisjoint({"NetworkPolicy", "PrometheusRule"})

@@ -1,4 +1,4 @@
-"""What runs of a model, all its revisions taken together.
+"""What runs of a model or may run, all its revisions taken together: one that was given up counts as long as the spec asks for it.
 
 Policies and monitoring are rendered once for all pods of a model. While its spec asks for one revision another one may serve, for good
 where the new one was given up: these objects follow what runs, and the spec where nothing does.
@@ -21,7 +21,7 @@ Engine: TypeAlias = Literal["vLLM", "LlamaCpp"]
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class Running:
     """One revision, or several side by side."""
 
     engines: frozenset[Engine]
@@ -32,20 +32,20 @@ class Mixture:
     on_gpus: bool
 
 
-def of_spec(spec: ModelDeploymentSpec) -> Mixture:
+def of_spec(spec: ModelDeploymentSpec) -> Running:
     """Of the one revision that a spec asks for."""
-    return Mixture(frozenset({spec.engine.type}), spec.nodes > 1, spec.model.uri.scheme == "hf", spec.resources.gpu is not None)
+    return Running(frozenset({spec.engine.type}), spec.nodes > 1, spec.model.uri.scheme == "hf", spec.resources.gpu is not None)
 
 
-def of_revisions(revisions: Iterable[Revision], spec: ModelDeploymentSpec) -> Mixture:
+def of_revisions(revisions: Iterable[Revision], spec: ModelDeploymentSpec) -> Running:
     """Of all of these, and of the spec where there is none."""
     found = [_of_revision(each, spec) for each in revisions] or [of_spec(spec)]
     engines = frozenset[Engine]().union(*(each.engines for each in found))
     grouped, downloads = any(each.grouped for each in found), any(each.downloads for each in found)
-    return Mixture(engines, grouped, downloads, any(each.on_gpus for each in found))
+    return Running(engines, grouped, downloads, any(each.on_gpus for each in found))
 
 
-def _of_revision(revision: Revision, spec: ModelDeploymentSpec) -> Mixture:
+def _of_revision(revision: Revision, spec: ModelDeploymentSpec) -> Running:
     """Asked of what was rendered, which is known even where nobody remembers the spec. What is still to be made is made of this spec."""
     kept = revision.statefulset
     if kept is None:
@@ -53,4 +53,4 @@ def _of_revision(revision: Revision, spec: ModelDeploymentSpec) -> Mixture:
     uri = str((revision.snapshot.get("model") or {}).get("uri", ""))  # pods of before there was a program that asks download all the same
     engine: Engine = "vLLM" if vllm.watched(kept) else "LlamaCpp"
     downloads = vllm.asks_hub(kept) or uri.startswith("hf://")
-    return Mixture(frozenset({engine}), revision.nodes > 1, downloads, revision.on_gpus)
+    return Running(frozenset({engine}), revision.nodes > 1, downloads, revision.on_gpus)
