@@ -102,7 +102,7 @@ class StandbyStatus(ApiModel):
     name: Name
     """Which ModelDeployment it is."""
     ready: bool
-    """Whether it serves this model's name with a ready pod."""
+    """Whether a ready pod of it serves this model's name, one of several at least: the condition StandbyReady wants all of them."""
     needed: bool | None = None
     """This model cannot answer, or a rollout waits for the standby: a cold one is to be started."""
     last_activation: Activation | None = None
