@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from demo.place import Place
 
 NAME = "demo-client"
+PATIENCE = 2
+"""Seconds that it waits for an answer."""
 PROGRAM = """
 import http.client, json, sys, time
 body = json.dumps({"model": sys.argv[2], "messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 2})
 while True:
     began, who = time.time(), "lost"
     try:
-        connection = http.client.HTTPConnection(sys.argv[1], 8000, timeout=2)
+        connection = http.client.HTTPConnection(sys.argv[1], 8000, timeout=float(sys.argv[4]))
         connection.request("GET", "/v1/models")
         listed = json.loads(connection.getresponse().read())["data"]
         names = {each["id"] for each in listed} | {alias for each in listed for alias in each.get("aliases", ())}
@@ -79,7 +81,7 @@ def manifest(image: str, service: str, model: str, standby: str) -> dict[str, An
                 {
                     "name": "client",
                     "image": image,
-                    "command": ["python3", "-c", PROGRAM, service, model, standby],
+                    "command": ["python3", "-c", PROGRAM, service, model, standby, str(PATIENCE)],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 }
             ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from box import Box, containers
 from demo import example
-from demo.client import asking
+from demo.client import PATIENCE, asking
 from demo.place import Unusable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BAD_FLAG = "--flash-attention-3"
 """No flag of llama.cpp: an engine that gets it ends at once."""
 
 RETURN = "allod.dev/return-traffic"
-FLAPPING = "chat was lost three times within the hour: traffic waits for a person. The demo says: kubectl annotate mdl/chat {wish}"
+FLAPPING = "chat came back three times within the hour and was lost again: traffic waits for a person, so: kubectl annotate mdl/chat {wish}"
 
 
 def survive(terminal: Terminal, place: Place) -> str:
@@ -55,7 +55,8 @@ def _freeze(terminal: Terminal, place: Place, client: Client, name: str) -> date
     moved = client.wait_for("chat-small", 60)
     if moved is None:
         raise Unusable(place.stuck("the standby did not answer within 60 s", "chat"))
-    _say(terminal, moved, f"chat-small answers, {(moved - frozen).total_seconds():.1f} s later; kubectl get mdl chat shows it")
+    later = f"{(moved - frozen).total_seconds():.1f} s later to a client that asks once a second and waits {PATIENCE} s for an answer"
+    _say(terminal, moved, f"chat-small answers, {later}; kubectl get mdl chat shows it")
     back = _back(terminal, place, client, name)
     cause = _told(place, "Recovered", before, 10)["cause"]
     _say(terminal, back, f"chat answers again from a new pod: {cause}")
