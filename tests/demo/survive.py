@@ -84,7 +84,10 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
     patch = {"spec": {"engine": {"extraArgs": [BAD_FLAG]}}}
     place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps(patch))
     _say(terminal, applied, f"a bad revision is applied: engine.extraArgs {BAD_FLAG}")
-    failed = _told(place, "RevisionFailed", before, 120)
+    try:
+        failed = _told(place, "RevisionFailed", before, 120)
+    finally:
+        place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
     given_up = datetime.now()  # noqa: DTZ005  # a person's own clock
     heard = client.since(applied.timestamp())
     _say(terminal, given_up, f"revision {failed['from']} was given up: {failed['cause']}")
@@ -93,7 +96,6 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
         given_up,
         f"traffic never left the good one: {len(heard)} requests since the bad one came, {heard.count('lost')} of them lost",
     )
-    place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
     _say(terminal, datetime.now(), "the edit is taken back: spec and what serves are one again")  # noqa: DTZ005  # a person's own clock
 
 

@@ -51,6 +51,12 @@ def test_the_sentence_says_who_keeps_the_name_and_why(case: str) -> None:
     assert found.message.endswith(f": {ADVICE}")
 
 
+def test_a_name_that_a_former_standby_lists_may_be_had_by_naming_it_again() -> None:
+    found = taken(Claim("b", NEW, X), X, [Claim("small", OLD, X | {"small"}, STAGES[2])])
+    assert found is not None
+    assert found.message == f"small already serves x: {ADVICE}, or name small in standby if it is to answer for this one"
+
+
 @pytest.mark.parametrize(
     "others",
     [[Claim("c", NEW, X)], [Claim("c", OLD, frozenset("y"))], [Claim("s", OLD, X)], [Claim("p", OLD, X, standby="b")], []],

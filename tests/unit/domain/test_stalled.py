@@ -6,13 +6,13 @@ from unit.domain.simulation import World, hung, no_gpus, ready, refused
 from unit.domain.test_standby import world_with_standby
 
 
-def test_a_model_at_rest_and_one_that_starts_wait_for_nobody() -> None:
+def test_a_model_at_rest_waits_for_nobody_and_one_that_cannot_start_for_its_gpus() -> None:
     world = World(engine=lambda _: no_gpus())
     world.settle()
-    assert world.condition("Stalled") == ("False", "AsExpected", "nothing waits for a person")
+    assert world.condition("Stalled") == ("False", "AsExpected", "it goes on by itself when the cause is gone")
     world.engine = lambda _: ready()
     world.settle()
-    assert world.condition("Stalled")[0] == "False"
+    assert world.condition("Stalled") == ("False", "AsExpected", "nothing waits for a person")
 
 
 def test_a_revision_that_was_given_up_waits_for_an_edit_and_says_so() -> None:

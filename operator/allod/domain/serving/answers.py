@@ -154,7 +154,8 @@ def stalled(outcome: Outcome) -> Condition:
         name = outcome.found.desired.hash
         todo = f"edit the spec, or set the annotation {wishes.RETRY} to {name}"
         return Condition("Stalled", "True", "RevisionFailed", f"revision {name} is not tried again by itself: {todo}")
-    return Condition("Stalled", "False", "AsExpected", "nothing waits for a person")
+    goes_on = "it goes on by itself when the cause is gone" if outcome.trouble else "nothing waits for a person"
+    return Condition("Stalled", "False", "AsExpected", goes_on)
 
 
 def route_accepted(outcome: Outcome) -> Condition:

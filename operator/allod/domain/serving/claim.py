@@ -110,7 +110,10 @@ def taken(mine: Claim, names: frozenset[str], others: Iterable[Claim]) -> Findin
     stage = other.stage(first)
     lost = sorted(name for _, name, rival in ahead if rival is other and rival.stage(name) == stage)
     says = f"{other.name} {VERBS[stage]} {', '.join(lost)}{_because(mine, other) if stage == mine.stage(first) else ''}"
-    return Finding("NameTaken", f"{says}: give this model another model.servedName or other aliases")
+    # A standby whose model was deleted, and applied again without it, answers to the name that it lists.
+    could = (mine.stage(first), stage) == (Stage.ASKS, Stage.SERVED) and first in other.asks and other.asks - names
+    stands_in = f", or name {other.name} in standby if it is to answer for this one" if could else ""
+    return Finding("NameTaken", f"{says}: give this model another model.servedName or other aliases{stands_in}")
 
 
 def _because(mine: Claim, other: Claim) -> str:
