@@ -32,7 +32,7 @@ def certificates(tmp_path: Path) -> Path:
 @pytest.fixture
 def prometheus(box: Box, release: Release, certificates: Path) -> Iterator[Prometheus]:
     """As a company has it: with a certificate of its own authority, and a token is sent to it."""
-    with told(release, **certified(box, certificates)):
+    with certified(box, certificates) as values, told(release, **values):
         made = Prometheus.start(box, certificates)
         yield made
         made.end()

@@ -35,13 +35,16 @@ def told(release: Release, **values: Any) -> Iterator[None]:
         release.helm.run(*WORDS, "--set-json", f"prometheus={json.dumps(NOBODY)}")
 
 
-def certified(box: Box, folder: Path) -> dict[str, Any]:
-    """Certificates of a company's own authority in that folder, and the value of the chart with them and a token, which are there."""
+@contextmanager
+def certified(box: Box, folder: Path) -> Iterator[dict[str, Any]]:
+    """Certificates of a company's own authority in that folder, and the value of the chart with them and a token: there until the end."""
     pki.authority(folder, "/CN=company-ca")
     pki.leaf(folder, "prometheus", "/CN=prometheus", f"IP:{addresses.BOX},IP:127.0.0.1")
     _put(box, "company-ca", "configmap", f"--from-file={folder / 'ca.crt'}")
     _put(box, "prometheus-token", "secret", "generic", f"--from-literal=token={TOKEN}")
-    return {"url": f"https://{WHERE}", "caBundle": {"configMap": "company-ca"}, "token": {"secret": "prometheus-token"}}
+    yield {"url": f"https://{WHERE}", "caBundle": {"configMap": "company-ca"}, "token": {"secret": "prometheus-token"}}
+    for thing in ("configmap/company-ca", "secret/prometheus-token"):
+        box.kubectl("delete", thing, "--namespace", NAMESPACE)
 
 
 def _put(box: Box, name: str, kind: str, *words: str) -> None:
