@@ -14,7 +14,7 @@ from demo import example, guard
 from demo.answer import NoAnswer, forwarded, streamed
 from demo.example import MARKED, ROOT
 from demo.place import Place, Unusable, box, current
-from demo.survive import survive
+from demo.survive import survive, take_back
 from demo.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def serve(terminal: Terminal, place: Place) -> None:
     file = example.SURVIVE if [each.rpartition("/")[2] for each in there] == ["chat-small"] else example.CHAT
     with terminal.step("model", f"kubectl apply -f {file.relative_to(ROOT)}") as step:
         place.kube("apply", "-f", "-", stdin=example.documents(file, place.model_uri))
+        take_back(place)
         place.wait("chat", "Ready", 180)
         shown = place.kube("get", "mdl", "chat", "-o", "jsonpath={.status.activeRevision} {.status.readyReplicas}/{.status.replicas}")
         revision, ready = shown.split()

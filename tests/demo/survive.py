@@ -87,7 +87,7 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
     try:
         failed = _told(place, "RevisionFailed", before, 120)
     finally:
-        place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
+        take_back(place)
     given_up = datetime.now()  # noqa: DTZ005  # a person's own clock
     heard = client.since(applied.timestamp())
     _say(terminal, given_up, f"revision {failed['from']} was given up: {failed['cause']}")
@@ -97,6 +97,11 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
         f"traffic never left the good one: {len(heard)} requests since the bad one came, {heard.count('lost')} of them lost",
     )
     _say(terminal, datetime.now(), "the edit is taken back: spec and what serves are one again")  # noqa: DTZ005  # a person's own clock
+
+
+def take_back(place: Place) -> None:
+    """The bad edit, be it of a demo that was stopped: an apply leaves alone what a patch has written."""
+    place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
 
 
 def _stop(place: Place) -> str:
