@@ -136,6 +136,8 @@ def test_an_api_server_away_for_long_costs_one_restart_and_nothing_else(apart: C
         models.create()
         models.wait_settled()
         apart.end("kube-apiserver")
+        # One that goes on believes the nodes silent, and may say so of pods that come later: pretended ones say once that they are well.
+        apart.end("kube-controller-manager")
         assert operator.process.wait(timeout=30) == 1  # it cannot know whether another leads by now
         assert [each["message"] for each in operator.complaints()] == ["this replica must not write any more"]
         operator.start()  # as the kubelet does
@@ -143,10 +145,10 @@ def test_an_api_server_away_for_long_costs_one_restart_and_nothing_else(apart: C
         assert operator.page("/healthz")[0] == 200
         apart.start("kube-apiserver")
         apart.wait_ready()
+        apart.start("kube-controller-manager")
         models.delete(SERVICES, "chat")  # what happened while nobody looked
         operator.wait_leading()
         until("the Service is back", lambda: "chat" in models.names("Service"))
-        # New pods: those of before stay unready, as pretended nodes do not say twice that a pod is well.
         models.edit(engine={"maxModelLen": 2048})
         models.wait_settled(seconds=90)
 
