@@ -183,6 +183,8 @@ def main() -> int:
                 f"\n== {rung.name} failed: {' '.join(failure.cmd)} ended with {failure.returncode}. Again: make test-{rung.name}",
                 file=sys.stderr,
             )
+            if times:
+                print(report(times), flush=True)
             return 1
         except KeyboardInterrupt:
             print(f"\n== {rung.name} stopped. Again: make test-{rung.name}", file=sys.stderr)
