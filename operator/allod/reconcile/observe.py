@@ -50,8 +50,8 @@ def observe(
     world, uid = senses.world, model["metadata"]["uid"]
     children = tuple(each for each in world.owned(uid) if each["kind"] != "Pod")
     statefulsets = [each for each in children if each["kind"] == "StatefulSet"]
-    uids = {each["metadata"]["uid"] for each in statefulsets}
-    pods = tuple(_pods(world, model, uids))
+    others = _others(world, model, {each["metadata"]["uid"] for each in statefulsets})
+    pods = tuple(_pods(world, statefulsets, others))
     companions = {name: there for name in sorted(leans_on(model)) if (there := _companion(world, model["metadata"]["namespace"], name))}
     beats = senses.ears.of((*pods, *(pod for each in companions.values() for pod in each.pods)))
     # Without its status: what an older operator wrote there must not make the object unreadable.
@@ -61,7 +61,7 @@ def observe(
         status=model.get("status") or {},
         children=children,
         pods=pods,
-        former=tuple(_former(world, model, uids)),
+        former=tuple(_former(world, model, others)),
         defaults=defaults,
         neighbours=tuple(neighbours(world, model, begun)),
         apis=apis,
@@ -86,19 +86,19 @@ def _duel(senses: Senses, model: ModelDeployment, status: Manifest) -> Duel | No
     return senses.windows.duel(Pair(meta.namespace, meta.name, new, old, compared, least))
 
 
-def _pods(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Manifest]:
+def _pods(world: World, statefulsets: list[Manifest], others: tuple[Manifest, ...]) -> Iterator[Manifest]:
     """Pods of its StatefulSets, and those that outlive their StatefulSet while they terminate: they still hold GPUs."""
-    for uid in statefulsets:
-        yield from (each for each in world.owned(uid) if each["kind"] == "Pod")
-    yield from (pod for pod in _others(world, model, statefulsets) if "deletionTimestamp" in pod["metadata"])
+    for one in statefulsets:
+        yield from (each for each in world.owned(one["metadata"]["uid"]) if each["kind"] == "Pod")
+    yield from (pod for pod in others if "deletionTimestamp" in pod["metadata"])
 
 
-def _former(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Manifest]:
+def _former(world: World, model: Manifest, others: tuple[Manifest, ...]) -> Iterator[Manifest]:
     """Those of a deleted model of this name: their StatefulSet is gone. They may not know it yet, and are older than this model then.
 
     The StatefulSet of a younger pod may be there and have lost the label by which we watch.
     """
-    for pod in _others(world, model, statefulsets):
+    for pod in others:
         meta = pod["metadata"]
         of = next((each for each in meta.get("ownerReferences") or () if each["kind"] == "StatefulSet" and each.get("controller")), None)
         ends = "deletionTimestamp" in meta or meta["creationTimestamp"] < model["metadata"]["creationTimestamp"]
@@ -108,11 +108,14 @@ def _former(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[M
                 yield pod
 
 
-def _others(world: World, model: Manifest, statefulsets: set[str]) -> Iterator[Manifest]:
+def _others(world: World, model: Manifest, statefulsets: set[str]) -> tuple[Manifest, ...]:
     """Pods that say they are this model's, and are of none of its StatefulSets."""
-    for pod in world.pods(model["metadata"]["namespace"], model["metadata"]["name"]):
-        if not {each["uid"] for each in pod["metadata"].get("ownerReferences") or ()} & statefulsets:
-            yield pod
+    meta = model["metadata"]
+    return tuple(
+        pod
+        for pod in world.pods(meta["namespace"], meta["name"])
+        if statefulsets.isdisjoint(each["uid"] for each in pod["metadata"].get("ownerReferences") or ())
+    )
 
 
 def _companion(world: World, namespace: str, name: str) -> Companion | None:

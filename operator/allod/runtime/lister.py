@@ -14,6 +14,7 @@ from allod.adapters.errors import ApiError, Invalid, NotFound
 from allod.adapters.resources import MODELDEPLOYMENTS, OPTIONAL
 from allod.runtime.complaint import Complaint
 from allod.runtime.refused import Refused
+from allod.runtime.workqueue import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
     from allod.domain.manifest import Ref
     from allod.runtime.discovery import Discovery
     from allod.runtime.store import Store
-    from allod.runtime.workqueue import Backoff
 
 PERIOD = 600.0
 """Seconds between two listings of a quiet cluster. Each is followed by a look at every model: the resync."""
-REFUSED_AGAIN = 1.0, 60.0
-"""Seconds until it is asked again for what was refused, first and last, doubled in between: no event tells that a right was granted. An API
-server that starts may refuse for a moment what it grants for good."""
+REFUSED_AGAIN = Backoff(first=1, cap=50)
+"""Until it is asked again for what was refused, within a minute: no event tells that a right was granted, and an API server that starts may
+refuse for a moment what it grants for good."""
 JITTER = 0.1
 """Up to this part more, by chance: replicas do not list together."""
 SETTLE = 1.0
@@ -106,15 +106,15 @@ class Lister:
     async def _until_due(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + PERIOD * (1 + JITTER * random.random())  # noqa: S311  # jitter is no secret
-        again, rarely = REFUSED_AGAIN
+        refusals = 1
         while (left := until - loop.time()) > 0:
             try:
-                async with asyncio.timeout(min(left, again) if self.refused.lists() else left):
+                async with asyncio.timeout(min(left, REFUSED_AGAIN.delay(refusals)) if self.refused.lists() else left):
                     await self._due.wait()
             except TimeoutError:
                 if await self._granted():
                     return
-                again = min(2 * again, rarely)
+                refusals += 1
             else:
                 await asyncio.sleep(SETTLE)
                 self._due.clear()
