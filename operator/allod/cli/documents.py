@@ -112,10 +112,7 @@ class Reading:
         except (yaml.YAMLError, RecursionError) as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             line = before + (mark or node.start_mark).line + 1
-            why = (isinstance(error, yaml.MarkedYAMLError) and error.problem) or str(error)
-            if isinstance(error, RecursionError):
-                why = "an alias stands inside the anchor that it names, or values are nested too deep"
-            self.findings.append(Finding(file, line, "error", "yaml", f"this is not YAML: {why}"))
+            self.findings.append(Finding(file, line, "error", "yaml", f"this is not YAML: {_why(error)}"))
             return
         self.findings += twice
         if raw is not None:
@@ -128,6 +125,12 @@ def read(files: Iterable[str], *, recursive: bool = False) -> Reading:
     for found in sources(files, recursive=recursive):
         reading.add(found)
     return reading
+
+
+def _why(error: yaml.YAMLError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "an alias stands inside the anchor that it names, or values are nested too deep"
+    return (isinstance(error, yaml.MarkedYAMLError) and error.problem) or str(error)
 
 
 def _texts(node: yaml.Node | None, *keys: str) -> list[str]:

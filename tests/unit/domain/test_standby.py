@@ -162,6 +162,7 @@ def test_a_standby_that_knows_some_of_the_names_is_better_than_nobody_and_drille
     assert world.condition("StandbyReady") == ("False", reason, sentence)
     world.annotations["allod.dev/drill"] = "1"
     assert world.settle() == []
+    assert world.condition("StandbyReady")[2] == sentence, "what keeps the drill from beginning"
     world.engine = lambda _: hung()
     assert world.settle() == ["route chat-small"]
     assert world.condition("Ready")[:2] == ("True", "StandbyServing")

@@ -131,7 +131,7 @@ def _wrong(outcome: Outcome) -> Iterator[Finding]:
         yield other
     if unknown:
         yield Finding("UnknownRevision", unknown)
-    if not outcome.wanted and (late := leaving.stuck(outcome.seen, outcome.now)):
+    if late := leaving.stuck(outcome.seen, outcome.now):
         yield late
     wished = drills.wish(outcome.seen)
     if wished and (bad := bad_schedule(wished)):

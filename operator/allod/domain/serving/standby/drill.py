@@ -75,15 +75,7 @@ def drill(seen: Seen, found: Survey, step: Step, now: datetime) -> Drill | None:
     running = (seen.status.get("standby") or {}).get("drill")
     if running:
         return _running(seen, found, running, now, calm=_calm(found, step))
-    if (
-        standby is None
-        or seen.model.spec.suspend
-        or found.on_standby
-        or not _calm(found, step)
-        or found.standby is None
-        or found.standby.hopeless
-        or found.standby.lacks
-    ):
+    if standby is None or seen.model.spec.suspend or not _to_be_tried(found) or not _calm(found, step):
         return None
     if cause := _asked(seen, now):
         return Drill(
@@ -137,7 +129,7 @@ def document(runs: Drill, moved_at: datetime | None) -> dict[str, Any]:
 
 def waits(seen: Seen, found: Survey, runs: Drill | None) -> str:
     """The end of a sentence about a drill that a person asked for and that the model itself keeps from beginning. Empty: there is none."""
-    if runs or not _by_hand(seen) or found.on_standby or not found.standby or found.standby.hopeless:
+    if runs or not _by_hand(seen) or not _to_be_tried(found):
         return ""
     when = "every pod of the model serves and nothing rolls, bakes or is suspended"
     return f"; the drill that annotation {ANNOTATION} asks for begins when {when}"
@@ -191,6 +183,11 @@ def _asked(seen: Seen, now: datetime) -> str | None:
 def _by_hand(seen: Seen) -> bool:
     wanted = seen.model.metadata.annotations.get(ANNOTATION)
     return wanted is not None and seen.status.get("drilled") != noted(wanted)
+
+
+def _to_be_tried(found: Survey) -> bool:
+    """The standby has no traffic, and could answer all of the model's clients, be it after a start."""
+    return not found.on_standby and found.standby is not None and not (found.standby.hopeless or found.standby.lacks)
 
 
 def _calm(found: Survey, step: Step) -> bool:
