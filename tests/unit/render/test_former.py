@@ -6,29 +6,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from allod.api.modeldeployment import ModelDeployment
 from allod.domain.conditions import timestamp
 from allod.domain.serving.decide import decide
-from allod.domain.serving.groups.turn import in_full
-from allod.domain.serving.seen import Seen
-from allod.render.serving.plan import plan
-from unit.domain.simulation import DEFAULTS, START
-from unit.render.test_manifests import model
+from unit.domain.simulation import START
+from unit.render.test_manifests import model, new, planned
 
 if TYPE_CHECKING:
     from allod.domain.manifest import Manifest
-
-
-def new(name: str) -> Seen:
-    """A model that was applied just now."""
-    raw = model(name)
-    meta = {"namespace": "ai", "uid": "5a0a9a1e", "generation": 1} | raw["metadata"]
-    return Seen(model=ModelDeployment.model_validate(raw | {"metadata": meta}), status={}, children=(), pods=(), defaults=DEFAULTS)
+    from allod.domain.serving.seen import Seen
 
 
 def sets(seen: Seen) -> list[Manifest]:
-    made = plan(seen, in_full(decide(seen, START), seen.model.spec.replicas)).objects
-    return [each for each in made if each["kind"] == "StatefulSet"]
+    return [each for each in planned(seen) if each["kind"] == "StatefulSet"]
 
 
 def ready(seen: Seen) -> str:
@@ -44,7 +33,7 @@ def ending(of: Manifest, ordinal: int) -> Manifest:
 
 
 def test_its_statefulset_is_made_when_pods_of_these_names_are_gone() -> None:
-    seen = new("vllm-cpu")
+    seen = new(model("vllm-cpu"))
     (wanted,) = sets(seen)
     name = wanted["metadata"]["name"]
     waits = replace(seen, former=(ending(wanted, 0), ending(wanted, 1)))
@@ -55,14 +44,14 @@ def test_its_statefulset_is_made_when_pods_of_these_names_are_gone() -> None:
 
 
 def test_a_statefulset_that_is_there_stays_whoever_ends() -> None:
-    seen = new("vllm-cpu")
+    seen = new(model("vllm-cpu"))
     (wanted,) = sets(seen)
     there = wanted | {"metadata": wanted["metadata"] | {"uid": "new"}}
     assert sets(replace(seen, children=(there,), former=(ending(wanted, 0),))) == [wanted]
 
 
 def test_pods_of_another_revision_are_waited_for_by_nobody() -> None:
-    seen = new("vllm-cpu")
+    seen = new(model("vllm-cpu"))
     (wanted,) = sets(seen)
     other = ending(wanted, 0)
     other["metadata"] |= {"name": "chat-00000000-0", "labels": other["metadata"]["labels"] | {"allod.dev/revision": "00000000"}}
@@ -70,6 +59,6 @@ def test_pods_of_another_revision_are_waited_for_by_nobody() -> None:
 
 
 def test_each_group_waits_for_its_own_pods() -> None:
-    seen = new("vllm-nodes")
+    seen = new(model("vllm-nodes"))
     first, second = sets(seen)
     assert sets(replace(seen, former=(ending(first, 1),))) == [second]

@@ -36,11 +36,19 @@ FROM_IMAGES = {"llamacpp-oci", "vllm-cpu"}
 OPTIONAL = frozenset({podmonitor.API, prometheusrule.API, httproute.API})
 
 
-def rendered(raw: dict[str, Any], apis: frozenset[str] = OPTIONAL) -> list[Manifest]:
+def new(raw: dict[str, Any], apis: frozenset[str] = OPTIONAL) -> Seen:
+    """A model that was applied just now."""
     meta = {"namespace": "ai", "uid": "5a0a9a1e", "generation": 1} | raw["metadata"]
     model = ModelDeployment.model_validate(raw | {"metadata": meta})
-    seen = Seen(model=model, status={}, children=(), pods=(), defaults=DEFAULTS, apis=apis)
-    return list(plan(seen, in_full(decide(seen, START), model.spec.replicas)).objects)
+    return Seen(model=model, status={}, children=(), pods=(), defaults=DEFAULTS, apis=apis)
+
+
+def planned(seen: Seen) -> list[Manifest]:
+    return list(plan(seen, in_full(decide(seen, START), seen.model.spec.replicas)).objects)
+
+
+def rendered(raw: dict[str, Any], apis: frozenset[str] = OPTIONAL) -> list[Manifest]:
+    return planned(new(raw, apis))
 
 
 def model(name: str) -> dict[str, Any]:
