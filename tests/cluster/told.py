@@ -42,13 +42,15 @@ def certified(box: Box, folder: Path) -> Iterator[dict[str, Any]]:
     pki.leaf(folder, "prometheus", "/CN=prometheus", f"IP:{addresses.BOX},IP:127.0.0.1")
     _put(box, "company-ca", "configmap", f"--from-file={folder / 'ca.crt'}")
     _put(box, "prometheus-token", "secret", "generic", f"--from-literal=token={TOKEN}")
-    yield {"url": f"https://{WHERE}", "caBundle": {"configMap": "company-ca"}, "token": {"secret": "prometheus-token"}}
-    for thing in ("configmap/company-ca", "secret/prometheus-token"):
-        box.kubectl("delete", thing, "--namespace", NAMESPACE)
+    try:
+        yield {"url": f"https://{WHERE}", "caBundle": {"configMap": "company-ca"}, "token": {"secret": "prometheus-token"}}
+    finally:
+        for thing in ("configmap/company-ca", "secret/prometheus-token"):
+            box.kubectl("delete", thing, "--namespace", NAMESPACE)
 
 
 def _put(box: Box, name: str, kind: str, *words: str) -> None:
-    """Anew: an earlier test may have left one."""
+    """Anew: a run that was killed may have left one."""
     *sort, source = words
     box.kubectl("delete", kind, name, "--namespace", NAMESPACE, "--ignore-not-found")
     box.kubectl("create", kind, *sort, name, source, "--namespace", NAMESPACE)

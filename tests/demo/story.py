@@ -67,9 +67,9 @@ def install(terminal: Terminal, place: Place) -> None:
 
 
 def serve(terminal: Terminal, place: Place) -> None:
-    there = place.kube("get", "mdl", "chat", "chat-small", "--ignore-not-found", "--output", "name").split()
+    there = place.kube("get", "mdl", "--output", "jsonpath={.items[*].metadata.name}").split()
     # Who deleted chat after an earlier demo has its standby still, which keeps the name until chat says that it stands in.
-    file = example.SURVIVE if [each.rpartition("/")[2] for each in there] == ["chat-small"] else example.CHAT
+    file = example.SURVIVE if "chat-small" in there and "chat" not in there else example.CHAT
     with terminal.step("model", f"kubectl apply -f {file.relative_to(ROOT)}") as step:
         place.kube("apply", "-f", "-", stdin=example.documents(file, place.model_uri))
         take_back(place)

@@ -68,13 +68,12 @@ def _back(terminal: Terminal, place: Place, client: Client, name: str) -> dateti
     end, asked = time.monotonic() + 180, False
     while time.monotonic() < end:
         if back := client.wait_for(name, 2):
-            if asked:
-                place.kube("annotate", "mdl/chat", f"{RETURN}-")  # followed once; the next wish is to be another
             return back
-        if not asked and _condition(place, "FailedOver").get("reason") == "Flapping":
-            wish = f"{RETURN}={place.kube('get', 'mdl', 'chat', '-o', 'jsonpath={.status.activeRevision}')}"
+        status = _status(place)
+        if not asked and "Flapping" in [each["reason"] for each in status["conditions"] if each["type"] == "FailedOver"]:
+            wish = f"{RETURN}={status['activeRevision']}"
             _say(terminal, datetime.now(), FLAPPING.format(wish=wish))  # noqa: DTZ005  # a person's own clock
-            place.kube("annotate", "mdl/chat", "--overwrite", wish)
+            place.kube("annotate", "mdl/chat", wish)
             asked = True
     raise Unusable(place.stuck("traffic did not come back within 3 minutes", "chat"))
 
@@ -100,7 +99,8 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
 
 
 def take_back(place: Place) -> None:
-    """The bad edit, be it of a demo that was stopped: an apply leaves alone what a patch has written."""
+    """The bad edit, and the wish for traffic, be it of a demo that was stopped: an apply leaves alone what others wrote."""
+    place.kube("annotate", "mdl/chat", f"{RETURN}-")  # followed once: the same again would be none
     place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
 
 
@@ -115,11 +115,6 @@ def _stop(place: Place) -> str:
     return "pod of chat is deleted by force, as if its node were lost"
 
 
-def _condition(place: Place, kind: str) -> dict[str, Any]:
-    shown = json.loads(place.kube("get", "mdl", "chat", "-o", "json")).get("status", {}).get("conditions", [])
-    return next((each for each in shown if each["type"] == kind), {})
-
-
 def _told(place: Place, action: str, before: list[dict[str, Any]], seconds: int) -> dict[str, Any]:
     """The step of the history, once it is told."""
     end = time.monotonic() + seconds
@@ -131,7 +126,13 @@ def _told(place: Place, action: str, before: list[dict[str, Any]], seconds: int)
 
 
 def _history(place: Place) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(place.kube("get", "mdl", "chat", "-o", "json"))["status"].get("history", [])
+    found: list[dict[str, Any]] = _status(place).get("history", [])
+    return found
+
+
+def _status(place: Place) -> dict[str, Any]:
+    """Of chat, which has one by then."""
+    found: dict[str, Any] = json.loads(place.kube("get", "mdl", "chat", "-o", "json"))["status"]
     return found
 
 
