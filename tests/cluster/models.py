@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ FOLDER = "/var/lib/models/smollm2"
 """Where the tests of vLLM put the same model as safetensors on their node."""
 HANG = 5
 """Seconds, of its health.hangTimeout."""
+HUNG_UP = re.compile(r"the connection was (closed|reset|refused)(, then (closed|reset|refused)| twice)")
+"""What is told of a process that died. Which words depends on how far its kernel was when the operator was writing and connecting."""
 GGUF = "oci://allod.test/model/smollm2:gguf/model.gguf"
 
 
