@@ -10,6 +10,7 @@ import pytest
 
 from allod.adapters.errors import Unavailable
 from allod.runtime import operator as wired
+from allod.runtime.lister import JITTER, PERIOD
 from allod.runtime.metrics import Metrics
 from allod.runtime.operator import Operator
 from allod.runtime.routing import model_ref
@@ -52,7 +53,7 @@ class Watches:
 
 
 @contextlib.asynccontextmanager
-async def leading(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operator]:
+async def leading(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, metrics: Metrics | None = None) -> AsyncIterator[Operator]:
     """One that works in two namespaces."""
     monkeypatch.setattr(wired, "Watches", Watches)
     monkeypatch.setattr(Watches, "cluster", cluster, raising=False)
@@ -61,7 +62,7 @@ async def leading(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Asyn
     async def login() -> Any:
         raise AssertionError("nobody asks")
 
-    operator = Operator(settings, cluster, Silent(), login=login, metrics=Metrics())
+    operator = Operator(settings, cluster, Silent(), login=login, metrics=metrics or Metrics())
     running = asyncio.create_task(operator.run())
     await asyncio.sleep(20)
     yield operator
@@ -103,3 +104,22 @@ async def test_where_something_cannot_be_seen_nothing_is_done_as_if_it_were_not_
         await asyncio.sleep(70)
         assert runs(cluster, "legal") == {second}
         assert operator.remark() == ""
+
+
+async def test_of_a_model_that_is_left_alone_no_conditions_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, metrics = FakeCluster(), Metrics()
+    for namespace in ("legal", "ai"):
+        create(cluster, namespace)
+
+    def told() -> set[str]:
+        ready = (line for line in metrics.page().decode().splitlines() if line.startswith("allod_condition{") and 'type="Ready"' in line)
+        return {namespace for line in ready for namespace in ("legal", "ai") if f'namespace="{namespace}"' in line}
+
+    async with leading(cluster, monkeypatch, metrics):
+        assert told() == {"legal", "ai"}
+        cluster.forbidden = {("pods", "legal")}
+        await asyncio.sleep(PERIOD * (1 + JITTER))
+        assert told() == {"ai"}, "the last listing was refused: an alert on it would be of the past"
+        cluster.forbidden = set()
+        await asyncio.sleep(70)
+        assert told() == {"legal", "ai"}

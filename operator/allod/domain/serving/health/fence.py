@@ -32,9 +32,10 @@ a node that is away Kubernetes itself says so after 40 s."""
 
 ROUNDING = timedelta(seconds=1)
 """Kubernetes writes times in whole seconds."""
-SETTLED = timedelta(seconds=1)
-"""Of a silence before its pod is ended. Silences of one cause come within half a second, the time between two heartbeats: only then is it
-known whether most pods are silent, which would mean that it is we who hear nothing."""
+SETTLED = timedelta(seconds=0.75)
+"""Of a silence before its pod is ended. Silences of one cause come within half a second, the time between two heartbeats, and a busy event
+loop: only then is it known whether most pods are silent, which would mean that it is we who hear nothing. The rest of what a client waits
+after the switch is kubelet's: 2 s at least after a pod was deleted with grace 0, and a second more of a preStop hook."""
 
 
 def fenced(seen: Seen, found: Survey, route: Route, now: datetime) -> tuple[Manifest, ...]:
