@@ -85,10 +85,15 @@ class Stage:
     def address(self, service: str) -> str:
         return str(self.space.get("service", service)["spec"]["clusterIP"])
 
-    def inside(self, *words: str) -> subprocess.Popen[str]:
-        """A module of ours in the client's network."""
+    @contextmanager
+    def inside(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A module of ours in the client's network, ended afterwards: it would wait for ever for what did not happen."""
         command = ["nsenter", f"--net=/proc/{self.pid}/ns/net", sys.executable, "-m", *words]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TESTS)})
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TESTS)}) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
 
     def suspend(self, *, yes: bool) -> None:
         self.space.kubectl("patch", "mdl/chat", "--type=merge", "-p", json.dumps({"spec": {"suspend": yes}}))
@@ -135,10 +140,7 @@ def asking(on: Stage, *how: str) -> Iterator[Client]:
                 client.told.append(json.loads(line))
 
         threading.Thread(target=follow, daemon=True).start()
-        try:
-            yield client
-        finally:
-            process.terminate()
+        yield client
 
 
 def settle(on: Stage, client: Client, seconds: int = 120) -> None:

@@ -1,11 +1,13 @@
 """The least that could be done about a dead pod, as a limit for what the operator does: one kept connection and one PATCH.
 
 `python -m bench.reactor POD_ADDRESS API PKI SERVICE_PATH SELECTOR`: asks GET /health each 0.25 s with a time-out of 0.5 s. Closed or
-refused is looked at again at once; refused twice, or two time-outs, and it patches the Service's selector and ends.
+refused is looked at again at once; two in a row that are no 200, and it patches the Service's selector and ends. A new llama.cpp may listen
+0.2 s after the old one's end, and answers 503 while it loads.
 """
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 import sys
@@ -25,17 +27,21 @@ def watch(address: str) -> None:
     while failures < FAILURES:
         began = time.monotonic()
         try:
-            connection.request("GET", "/health")
-            connection.getresponse().read()
+            failures = 0 if _well(connection) else failures + 1
         except (OSError, http.client.HTTPException) as problem:
             failures += 1
             with suppress(OSError):
                 connection.close()
             if not isinstance(problem, TimeoutError):
                 continue
-        else:
-            failures = 0
         time.sleep(max(0.0, PERIOD - (time.monotonic() - began)))
+
+
+def _well(connection: http.client.HTTPConnection) -> bool:
+    connection.request("GET", "/health")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status == http.HTTPStatus.OK
 
 
 def main(address: str, server: str, pki: str, service: str, selector: str) -> None:
