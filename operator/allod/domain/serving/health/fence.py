@@ -34,8 +34,10 @@ ROUNDING = timedelta(seconds=1)
 """Kubernetes writes times in whole seconds."""
 SETTLED = timedelta(seconds=0.75)
 """Of a silence before its pod is ended. Silences of one cause come within half a second, the time between two heartbeats, and a busy event
-loop: only then is it known whether most pods are silent, which would mean that it is we who hear nothing. The rest of what a client waits
-after the switch is kubelet's: 2 s at least after a pod was deleted with grace 0, and a second more of a preStop hook."""
+loop: only then is it known whether most pods are silent, which would mean that it is we who hear nothing. Less than the second after which a
+model is looked at again: with a whole one that look came a moment too early at times, and the next one a second later (clients were freed
+4.1 s after the switch, or 5.0). The rest is kubelet's: 2 s at least after grace 0, and a second of a preStop hook.
+"""
 
 
 def fenced(seen: Seen, found: Survey, route: Route, now: datetime) -> tuple[Manifest, ...]:
