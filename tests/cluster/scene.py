@@ -127,10 +127,11 @@ class Scene:
         return found
 
     def fault(self, what: str, revision: str | None = None) -> float:
-        """From now on, for the life of the pod. Returns the moment, of the machine's monotonic clock."""
+        """From now on, for the life of the pod. Returns the moment just before it, of the machine's monotonic clock."""
         name = self.pod(revision)["metadata"]["name"]
+        began = time.monotonic()  # an exec may return a second after what it did
         self.space.kubectl("exec", name, "-c", "engine", "--", "sh", "-c", f"echo '{what}' > {FILE}")
-        return time.monotonic()
+        return began
 
     @contextmanager
     def slow(self) -> Iterator[None]:

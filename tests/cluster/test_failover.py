@@ -60,7 +60,7 @@ def test_a_frozen_engine_hands_over_to_the_standby_and_takes_back_when_it_held(p
     containers.send(engines(box, model), signal.SIGSTOP)
     waiting.until("the standby answers", lambda: asker.last() == "small", seconds=30)
     model.wait("FailedOver", "True", "FailedOver")
-    assert model.condition("Ready")["reason"] == "StandbyServing"
+    model.wait("Ready", "True", "StandbyServing")
     # Frozen for longer than liveness forgives, it is started again by its kubelet.
     waiting.until("the model answers again", lambda: asker.last() == "chat", seconds=90)
     model.wait("FailedOver", "False", "AtHome")
@@ -82,13 +82,14 @@ def test_a_killed_engine_that_is_back_at_once_still_holds_before_traffic_returns
 
 def test_a_cold_standby_starts_when_it_is_needed_and_sleeps_again(space: Space, release: Release, box: Box) -> None:  # noqa: ARG001
     standby = Model.apply(space, small(replicas=0))
-    model = Model.apply(space, chat(standby=STANDBY, health=HEALTH))
+    # Its kubelet has patience until the standby has started.
+    model = Model.apply(space, chat(standby=STANDBY, health=HEALTH | {"hangTimeout": "30s"}))
     model.wait("Ready", "True")
     model.wait("StandbyReady", "False", "StandbyCold")
-    assert standby.pods() == []
+    waiting.until("the standby sleeps", lambda: not standby.pods(), seconds=20)
     containers.send(engines(box, model), signal.SIGSTOP)
     model.wait("FailedOver", "True", "FailedOver", seconds=60)
-    assert model.condition("Ready")["reason"] == "StandbyServing"
+    model.wait("Ready", "True", "StandbyServing")
     assert model.ask().strip(), "clients go on with the name that they know"
     model.wait("FailedOver", "False", "AtHome", seconds=120)
     waiting.until("the standby sleeps again", lambda: not standby.pods(), seconds=60)
@@ -111,8 +112,9 @@ def test_a_bad_revision_is_rolled_back_while_the_client_notices_nothing(space: S
     for pod in pods:
         containers.send(box.processes(f"{space.name}/{pod['metadata']['name']}", "engine", match="llama-server"), signal.SIGKILL)
     waiting.until("the good one serves again", lambda: model.status()["activeRevision"] == good, seconds=30)
-    message = model.wait("Degraded", "True", "EngineGone")
-    assert HUNG_UP.search(message), message
+    # One that its kubelet starts at once listens 0.2 s after it died: whoever connects a moment later hears that it loads.
+    message = model.wait("Degraded", "True")
+    assert HUNG_UP.search(message) or "0 of 1 pods ready within its bake time" in message, message
     assert model.condition("Ready")["status"] == "True"
     assert {one["name"]: one["state"] for one in model.status()["revisions"]}[bad] == "Failed"
     told = asker.since(begun)

@@ -40,13 +40,13 @@ def certified(box: Box, folder: Path) -> Iterator[dict[str, Any]]:
     """Certificates of a company's own authority in that folder, and the value of the chart with them and a token: there until the end."""
     pki.authority(folder, "/CN=company-ca")
     pki.leaf(folder, "prometheus", "/CN=prometheus", f"IP:{addresses.BOX},IP:127.0.0.1")
-    _put(box, "company-ca", "configmap", f"--from-file={folder / 'ca.crt'}")
-    _put(box, "prometheus-token", "secret", "generic", f"--from-literal=token={TOKEN}")
     try:
+        _put(box, "company-ca", "configmap", f"--from-file={folder / 'ca.crt'}")
+        _put(box, "prometheus-token", "secret", "generic", f"--from-literal=token={TOKEN}")
         yield {"url": f"https://{WHERE}", "caBundle": {"configMap": "company-ca"}, "token": {"secret": "prometheus-token"}}
     finally:
         for thing in ("configmap/company-ca", "secret/prometheus-token"):
-            box.kubectl("delete", thing, "--namespace", NAMESPACE)
+            box.kubectl("delete", thing, "--namespace", NAMESPACE, "--ignore-not-found")
 
 
 def _put(box: Box, name: str, kind: str, *words: str) -> None:

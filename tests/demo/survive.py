@@ -100,8 +100,8 @@ def _bad_revision(terminal: Terminal, place: Place, client: Client) -> None:
 
 def take_back(place: Place) -> None:
     """The bad edit, and the wish for traffic, be it of a demo that was stopped: an apply leaves alone what others wrote."""
-    place.kube("annotate", "mdl/chat", f"{RETURN}-")  # followed once: the same again would be none
     place.kube("patch", "mdl", "chat", "--type=merge", "--patch", json.dumps({"spec": {"engine": {"extraArgs": None}}}))
+    place.kube("annotate", "mdl/chat", f"{RETURN}-")  # followed once: the same again would be none
 
 
 def _stop(place: Place) -> str:

@@ -117,7 +117,8 @@ def test_a_good_revision_that_becomes_slow_is_reported_by_what_prometheus_counte
     with told(release), scene.talking() as talk, scene.slow():
         message = scene.model.wait("Degraded", "True", "SLOLatency", seconds=90)
         assert scene.model.condition("Measured")["reason"] == "Scraped"
-        assert (prometheus.number('sum(allod_prometheus_queries_total{result="answered"})') or 0) >= 1
+        answered = 'sum(allod_prometheus_queries_total{result="answered"})'
+        waiting.until("Prometheus counts what it was asked", lambda: (prometheus.number(answered) or 0) >= 1, seconds=10)
         assert prometheus.number("sum(allod_scrapes_total)") is None, "no pod is asked for its counters"
         fires(prometheus, scene, "AllodFirstTokenLate", r"p50 is \S+s\.")
     assert re.fullmatch(r"p50 of TTFT \d+\.\d+ s > 0\.3 s over 30s, \d+ requests.*", message), message

@@ -77,7 +77,7 @@ class Apply:
         self._untold.pop(model, None)
 
     async def plan(self, model: Manifest, steps: Plan) -> Sent:
-        """Carry out everything but status and events. What is refused holds up nothing but the start of pods."""
+        """Carry out everything but status and events. What is refused holds up StatefulSets alone."""
         sent = Sent()
         for each in steps.objects:
             # Pods are not started without what should stand around them: a policy, a name.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from allod.domain.serving.health.listening import CONNECT, TICK
 from unit.domain.simulation import World, heard, hung, ready
 from unit.domain.test_standby import world_with_standby
 
@@ -51,6 +52,7 @@ def faulty(world: World) -> Beat:
         pytest.param("Gone", 1, False, id="a dead process is started again by its kubelet"),
         pytest.param("Unreachable", None, False, id="nobody there hears it"),
         pytest.param("Unreachable", 3, True, id="its kubelet is there, and it takes no connection"),
+        pytest.param("Unreachable", 10, False, id="that it is not ready is what a hasty Kubernetes says of a lost node"),
         pytest.param("Unreachable", 45, False, id="that it is not ready is what Kubernetes says of a lost node"),
     ],
 )
@@ -66,3 +68,15 @@ def test_after_a_failover_what_hangs_is_ended(state: State, not_ready_after: int
         world.kubernetes()
     world.now += timedelta(seconds=2)
     assert bool(world.reconcile().endings) is ended
+
+
+def test_a_silent_pod_is_not_ended_before_it_is_known_whether_its_node_takes_connections() -> None:
+    world = world_with_standby()
+    began = world.now
+    world.hears = lambda letter: heard("Silent", "", began) if letter == "A" else None
+    world.reconcile()
+    assert world.route == "chat-small"
+    world.now = began + timedelta(seconds=CONNECT + TICK)
+    assert world.reconcile().endings == ()
+    world.now = began + timedelta(seconds=1)  # when it is looked at next
+    assert world.reconcile().endings != ()

@@ -25,19 +25,17 @@ if TYPE_CHECKING:
 
 HANGS = frozenset({"Faulty", "Silent"})
 """A dead process is started again by its kubelet, and one on an unreachable node hears nothing."""
-KUBELET = timedelta(seconds=20)
-"""An unreachable pod that its kubelet calls not ready so soon is on a node that is well: the server hangs and takes no more connections. Of
-a node that is away Kubernetes itself says so after 40 s."""
-
-
+KUBELET = timedelta(seconds=8)
+"""An unreachable pod that its kubelet calls not ready so soon is on a node that is well: the server hangs and takes no more connections. A
+kubelet needs 2 to 3 s for it. Of a node that is away Kubernetes itself says so after its node-monitor-grace-period, 50 s by itself and 10 s
+less at most: who makes it shorter than 18 s has dead nodes taken for living ones."""
 ROUNDING = timedelta(seconds=1)
 """Kubernetes writes times in whole seconds."""
-SETTLED = timedelta(seconds=0.75)
-"""Of a silence before its pod is ended. Silences of one cause come within half a second, the time between two heartbeats, and a busy event
-loop: only then is it known whether most pods are silent, which would mean that it is we who hear nothing. Less than the second after which a
-model is looked at again: with a whole one that look came a moment too early at times, and the next one a second later (clients were freed
-4.1 s after the switch, or 5.0). The rest is kubelet's: 2 s at least after grace 0, and a second of a preStop hook.
-"""
+SETTLED = timedelta(seconds=0.9)
+"""Of a silence before its pod is ended. Above CONNECT of listening.py: only then is it known whether the pod's node takes connections or is
+away, and whether most pods are silent, which would mean that it is we who hear nothing. Below the second after which a model is looked at
+again: with a whole one that look came a moment too early at times, and the next one a second later (who waited was freed 4.1 s after the
+switch, or 5.0). The rest is kubelet's: 2 s at least after grace 0, and a second of a preStop hook."""
 
 
 def fenced(seen: Seen, found: Survey, route: Route, now: datetime) -> tuple[Manifest, ...]:
