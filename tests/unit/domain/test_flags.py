@@ -40,7 +40,6 @@ def test_what_stands_in_for_a_removed_flag_exists() -> None:
         {"args": {"swap-space": "4"}, "image": "registry.test/vllm:nightly"},
         {"args": {"swap-space": "4"}, "image": "registry.test/vllm:v0.99.0"},
         {"args": {"whatever": "4"}, "type": "LlamaCpp"},
-        {"args": {"enable-prefix": "true"}},
     ],
     ids=str,
 )
@@ -57,6 +56,11 @@ def test_a_known_flag_and_an_unknown_version_raise_no_complaint(engine: dict[str
         ({"args": {"max-loggprobs": "8"}}, "engine.args: max-loggprobs is unknown to vLLM 0.32: max-logprobs is known"),
         ({"extraArgs": ["-zz"]}, "engine.extraArgs: zz is unknown to vLLM 0.32"),
         ({"args": {"max-num": "1"}}, "engine.args: max-num is unknown to vLLM 0.32"),
+        ({"args": {"enable-prefix": "true"}}, "engine.args: enable-prefix is unknown to vLLM 0.32: write enable-prefix-caching in full"),
+        ({"args": {"api-ke": "x"}}, "engine.args: api-ke is unknown to vLLM 0.32: write api-key in full"),
+        ({"extraArgs": ["--middlewar=x"]}, "engine.extraArgs: middlewar is unknown to vLLM 0.32: write middleware in full"),
+        ({"args": {"api_ke": "x"}, "image": "mine:1"}, "engine.args: api-ke is short for api-key"),
+        ({"extraArgs": ["--por", "9"], "image": "mine:1"}, "engine.extraArgs: por is short for port"),
     ],
 )
 def test_an_unknown_flag_is_named_with_what_stands_in_for_it(engine: dict[str, Any], says: str) -> None:

@@ -1,6 +1,7 @@
 """Flags that a version of vLLM knows: an unknown one ends the engine at its start, minutes after a GPU was taken for it.
 
-The version comes from the image's tag. A version without a table, or a tag without a version, is not judged.
+The version comes from the image's tag. Of a version without a table, or a tag without a version, only one thing is judged: argparse takes
+abbreviations, and one of a flag that the API refuses would pass where the API compares whole names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from allod.api.reserved import VLLM_FLAGS
 from allod.domain.serving.engine.images import engine_image, minor_version
 
 if TYPE_CHECKING:
@@ -45,11 +47,13 @@ ALIKE = 0.85
 
 
 def unknown(spec: ModelDeploymentSpec, defaults: Defaults) -> tuple[str, ...]:
-    """One phrase for each flag that this version does not know; empty when all are known or the version is not."""
-    version = minor_version(engine_image(spec, defaults)) if spec.engine.type == "vLLM" else None
+    """One phrase for each flag that this version does not know, or that is short for one that is refused."""
+    if spec.engine.type != "vLLM":
+        return ()
+    version = minor_version(engine_image(spec, defaults))
     known = table(version) if version else None
     if not known:
-        return ()
+        return tuple(f"{where} {flag} is short for {whole}" for where, flag in _written(spec) for whole in _refused(flag))
     return tuple(
         f"{where} {flag} is unknown to vLLM {version}{_instead(flag, known)}"
         for where, flag in _written(spec)
@@ -61,6 +65,8 @@ def _instead(flag: str, known: frozenset[str]) -> str:
     """What stands in for a flag that is gone, or what may have been meant."""
     if flag in REMOVED:
         return f": {REMOVED[flag]}"
+    if len(whole := [name for name in known if name.startswith(flag)]) == 1:
+        return f": write {whole[0]} in full"
     near = get_close_matches(flag, sorted(known - {flag.removeprefix("no-")}), n=1, cutoff=ALIKE)
     return f": {near[0]} is known" if near else ""
 
@@ -97,5 +103,10 @@ def _name(written: str) -> str:
 
 
 def _is_known(flag: str, known: frozenset[str]) -> bool:
-    """Also as an abbreviation, which argparse accepts while it is the only one; -O3 is vLLM's own spelling."""
-    return flag in known or bool(re.fullmatch(r"O[0-9]", flag)) or sum(name.startswith(flag) for name in known) == 1
+    """By its whole name; -O3 is vLLM's own spelling."""
+    return flag in known or bool(re.fullmatch(r"O[0-9]", flag))
+
+
+def _refused(flag: str) -> list[str]:
+    """Flags that the API refuses by name and argparse would find by this one. A single letter is a flag of its own."""
+    return [name for name in VLLM_FLAGS if len(flag) > 1 and name != flag and name.startswith(flag)]
