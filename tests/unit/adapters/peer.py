@@ -104,6 +104,12 @@ class Peer:
         """Connections that are open."""
         return len(self._talking)
 
+    async def until_talking(self, count: int) -> None:
+        """Until so many connections are open. A peer notices the end of one when it says something next."""
+        async with asyncio.timeout(10):
+            while self.talking != count:  # noqa: ASYNC110  # tasks end one by one, and tell nobody how many are left
+                await asyncio.sleep(0.05)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._talk(reader, writer))
         self._talking.add(task)

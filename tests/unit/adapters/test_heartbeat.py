@@ -197,11 +197,10 @@ async def test_it_can_be_ended_at_any_moment() -> None:
             listens.heartbeat.close()
             listens.heartbeat.look()
         listens.heartbeat.close()
-        await asyncio.sleep(0.3)
-        assert server.talking == 0
+        await server.until_talking(0)
         listens.heartbeat.look()
-        await asyncio.sleep(0.3)
-        assert (server.talking, listens.heartbeat.beat.state) == (1, "Serving")
+        await server.until_talking(1)
+        await listens.until("Serving")
 
 
 async def test_a_pushed_fault_and_its_end_are_known_at_once() -> None:
