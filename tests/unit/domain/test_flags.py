@@ -55,12 +55,15 @@ def test_a_known_flag_and_an_unknown_version_raise_no_complaint(engine: dict[str
         ({"extraArgs": ["--rope_scaling={}"]}, "engine.extraArgs: rope-scaling is unknown to vLLM 0.32: use hf-overrides"),
         ({"args": {"max-loggprobs": "8"}}, "engine.args: max-loggprobs is unknown to vLLM 0.32: max-logprobs is known"),
         ({"extraArgs": ["-zz"]}, "engine.extraArgs: zz is unknown to vLLM 0.32"),
-        ({"args": {"max-num": "1"}}, "engine.args: max-num is unknown to vLLM 0.32"),
+        ({"args": {"max-num": "1"}}, "engine.args: max-num is short for max-num-seqs: use engine.maxNumSeqs"),
         ({"args": {"enable-prefix": "true"}}, "engine.args: enable-prefix is unknown to vLLM 0.32: write enable-prefix-caching in full"),
-        ({"args": {"api-ke": "x"}}, "engine.args: api-ke is unknown to vLLM 0.32: write api-key in full"),
-        ({"extraArgs": ["--middlewar=x"]}, "engine.extraArgs: middlewar is unknown to vLLM 0.32: write middleware in full"),
-        ({"args": {"api_ke": "x"}, "image": "mine:1"}, "engine.args: api-ke is short for api-key"),
-        ({"extraArgs": ["--por", "9"], "image": "mine:1"}, "engine.extraArgs: por is short for port"),
+        ({"args": {"api-ke": "x"}}, "engine.args: api-ke is short for api-key: use engine.env with VLLM_API_KEY from a Secret"),
+        ({"extraArgs": ["--max-model-l=9"]}, "engine.extraArgs: max-model-l is short for max-model-len: use engine.maxModelLen"),
+        (
+            {"args": {"tensor_parallel_s": "4"}, "image": "mine:1"},
+            "engine.args: tensor-parallel-s is short for tensor-parallel-size: use parallelism.tensor",
+        ),
+        ({"extraArgs": ["--hf-tok", "9"], "image": "mine:1"}, "engine.extraArgs: hf-tok is short for hf-token: use model.secretRef"),
     ],
 )
 def test_an_unknown_flag_is_named_with_what_stands_in_for_it(engine: dict[str, Any], says: str) -> None:

@@ -52,13 +52,12 @@ def unknown(spec: ModelDeploymentSpec, defaults: Defaults) -> tuple[str, ...]:
         return ()
     version = minor_version(engine_image(spec, defaults))
     known = table(version) if version else None
-    if not known:
-        return tuple(f"{where} {flag} is short for {whole}" for where, flag in _written(spec) for whole in _refused(flag))
-    return tuple(
-        f"{where} {flag} is unknown to vLLM {version}{_instead(flag, known)}"
-        for where, flag in _written(spec)
-        if not _is_known(flag, known)
-    )
+    wrong = ((where, flag, _refused(flag) or (_unknown(flag, known, version) if known else "")) for where, flag in _written(spec))
+    return tuple(f"{where} {flag} is {says}" for where, flag, says in wrong if says)
+
+
+def _unknown(flag: str, known: frozenset[str], version: str | None) -> str:
+    return "" if _is_known(flag, known) else f"unknown to vLLM {version}{_instead(flag, known)}"
 
 
 def _instead(flag: str, known: frozenset[str]) -> str:
@@ -107,6 +106,7 @@ def _is_known(flag: str, known: frozenset[str]) -> bool:
     return flag in known or bool(re.fullmatch(r"O[0-9]", flag))
 
 
-def _refused(flag: str) -> list[str]:
-    """Flags that the API refuses by name and argparse would find by this one. A single letter is a flag of its own."""
-    return [name for name in VLLM_FLAGS if len(flag) > 1 and name != flag and name.startswith(flag)]
+def _refused(flag: str) -> str:
+    """That the API refuses by name what argparse would find by this one. A single letter is a flag of its own."""
+    whole = next((name for name in VLLM_FLAGS if len(flag) > 1 and name != flag and name.startswith(flag)), None)
+    return f"short for {whole}: {VLLM_FLAGS[whole]}" if whole else ""
